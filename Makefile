@@ -1,0 +1,79 @@
+# Everything is installed into $(VENV); nothing outside this folder is touched
+# but pip's cache. Override on the command line: make test BACKEND=jax
+PYTHON ?= python3
+VENV ?= .venv
+BACKEND ?= jax tensorflow torch
+DEMO_EXTRAS ?= jax,music,plots
+TEST_EXTRAS ?= tensorflow,jax,torch,tuner,music,audio,plots,test
+# Test processes at once; 0 is one, in which a debugger works.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --constraint constraints.txt --editable
+DEMO_STAMP := $(VENV)/.installed-demo
+TEST_STAMP := $(VENV)/.installed-test
+
+# Small models: threads of one process get in each other's way, and workers
+# share a GPU only where none takes all of its memory.
+TEST_ENV := TF_CPP_MIN_LOG_LEVEL=3 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
+	XLA_PYTHON_CLIENT_PREALLOCATE=false TF_FORCE_GPU_ALLOW_GROWTH=true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format hooks clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' \
+		Makefile
+	@echo
+	@echo "make test BACKEND=jax          tests on one backend"
+	@echo "make test PYTEST_ARGS='-m slow'   the long tests"
+
+demo: $(DEMO_STAMP) ## Train on Bach chorales, evaluate, sample: ten minutes.
+	KERAS_BACKEND=jax TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m recipes demo
+
+test: $(TEST_STAMP) ## Run the tests on every backend in turn.
+	@failed=; trap 'exit 130' INT; \
+	for backend in $(BACKEND); do \
+		printf '\n######## backend: %s ########\n\n' "$$backend"; \
+		env $(TEST_ENV) KERAS_BACKEND="$$backend" $(BIN)/python -m pytest \
+			--numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS) \
+			|| failed="$$failed $$backend"; \
+	done; \
+	if [ -n "$$failed" ]; then \
+		printf '\nTests failed on:%s\n' "$$failed" >&2; exit 1; \
+	fi
+
+lint: $(TEST_STAMP) ## Check format, lint and types; change nothing.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(TEST_STAMP) ## Format, and fix what can be fixed safely.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+hooks: $(TEST_STAMP) ## Check every commit with pre-commit.
+	$(PIP) install pre-commit
+	$(BIN)/pre-commit install
+
+clean: ## Remove caches and build outputs; keep the environment and runs.
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	find keras_fivo recipes tests -name __pycache__ -type d -prune \
+		-exec rm -rf {} +
+
+# pip comes last when an environment is made: where it is, the rest is.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit( \
+		f"Python 3.11 or newer is needed. Received: {sys.version}. \
+	Name one with: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[$(DEMO_EXTRAS)]"
+	@touch $@
+
+$(TEST_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[$(TEST_EXTRAS)]"
+	@touch $@

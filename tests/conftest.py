@@ -1,0 +1,66 @@
+import os
+import pathlib
+
+# Both must be set before anything imports Keras.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+if os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1":
+    from tests.backend_blocker import block_other_backends
+
+    block_other_backends(os.environ["KERAS_BACKEND"])
+
+import keras
+import numpy as np
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+def pytest_report_header(config):
+    blocked = os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1"
+    others = "hidden" if blocked else "importable"
+    return (
+        f"keras {keras.__version__}, backend {keras.backend.backend()}, "
+        f"other backends {others}"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _same_start_for_every_test():
+    """A test depends neither on those before it nor on its process."""
+    keras.utils.set_random_seed(1234)
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(scope="session")
+def backend_name() -> str:
+    return keras.backend.backend()
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> pathlib.Path:
+    """The folder of reference files beside the checkout, where there is one."""
+    path = REPOSITORY.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("no folder `shared` beside the checkout")
+    return path
+
+
+@pytest.fixture
+def golden(shared_dir):
+    """`golden(name)` opens the reference file `name`, or skips the test."""
+    opened = []
+
+    def load(name: str):
+        path = shared_dir / "golden" / f"{name.removesuffix('.npz')}.npz"
+        if not path.is_file():
+            pytest.skip(f"no reference file {path.name}")
+        opened.append(np.load(path, allow_pickle=False))
+        return opened[-1]
+
+    yield load
+    for file in opened:
+        file.close()
