@@ -1,0 +1,1 @@
+"""Recipes that train the models of keras_fivo, run from a checkout."""
