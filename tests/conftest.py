@@ -1,5 +1,12 @@
+"""Fixtures. Keras is imported where it is used: what frameworks print while
+this file loads, pytest would repeat after its summary."""
+
+import importlib.metadata
 import os
 import pathlib
+
+import numpy as np
+import pytest
 
 # Both must be set before anything imports Keras.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -10,10 +17,6 @@ if os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1":
 
     block_other_backends(os.environ["KERAS_BACKEND"])
 
-import keras
-import numpy as np
-import pytest
-
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -21,14 +24,16 @@ def pytest_report_header(config):
     blocked = os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1"
     others = "hidden" if blocked else "importable"
     return (
-        f"keras {keras.__version__}, backend {keras.backend.backend()}, "
-        f"other backends {others}"
+        f"keras {importlib.metadata.version('keras')}, "
+        f"backend {os.environ['KERAS_BACKEND']}, other backends {others}"
     )
 
 
 @pytest.fixture(autouse=True)
 def _same_start_for_every_test():
     """A test depends neither on those before it nor on its process."""
+    import keras
+
     keras.utils.set_random_seed(1234)
     policy = keras.config.dtype_policy()
     yield
@@ -37,6 +42,8 @@ def _same_start_for_every_test():
 
 @pytest.fixture(scope="session")
 def backend_name() -> str:
+    import keras
+
     return keras.backend.backend()
 
 
