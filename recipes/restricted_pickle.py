@@ -27,18 +27,6 @@ _REFUSED_OPCODES = {
         *("NEXT_BUFFER", "READONLY_BUFFER"),
     )
 }
-_FAULTS = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class RefusedPickleError(ValueError):
@@ -87,7 +75,7 @@ def loads(data, name="<bytes>"):
         return _resolve(unpickled, {}, set())
     except RefusedPickleError as error:
         raise RefusedPickleError(f"{error} Received: path={name!r}.") from None
-    except _FAULTS as error:
+    except Exception as error:  # damage shows in a dozen kinds of them
         raise ValueError(
             "The pickle is damaged or cut short "
             f"({type(error).__name__}: {error}). Get the file again. "
