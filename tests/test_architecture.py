@@ -212,16 +212,16 @@ def test_every_part_is_in_the_table():
 def test_the_library_keeps_to_the_table():
     files = {f: part for part, fs in parts_on_disk().items() for f in fs}
     assert len(files) >= 20
-    faults = {f: library_faults(f.read_text("utf-8"), p) for f, p in files.items()}
+    faults = {f: library_faults(f.read_text(), p) for f, p in files.items()}
     assert not in_files(faults), "\n" + in_files(faults)
 
 
 def test_recipes_use_public_names_only():
     files = sorted(RECIPES.rglob("*.py"))
     assert len(files) >= 3
-    public = public_names((LIBRARY / "__init__.py").read_text("utf-8"))
+    public = public_names((LIBRARY / "__init__.py").read_text())
     assert len(public) >= 10
-    faults = {file: recipe_faults(file.read_text("utf-8"), public) for file in files}
+    faults = {file: recipe_faults(file.read_text(), public) for file in files}
     assert not in_files(faults), "\n" + in_files(faults)
 
 
