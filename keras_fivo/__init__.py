@@ -1,0 +1,34 @@
+"""Generative models of sequences with uncertainty, for Keras 3."""
+
+from keras_fivo.bounds import ELBO as ELBO
+from keras_fivo.bounds import FIVO as FIVO
+from keras_fivo.bounds import IWAE as IWAE
+from keras_fivo.bounds import Bound as Bound
+from keras_fivo.cells import LatentCell as LatentCell
+from keras_fivo.cells import StepResult as StepResult
+from keras_fivo.cells import VRNNCell as VRNNCell
+from keras_fivo.distributions import Bernoulli as Bernoulli
+from keras_fivo.distributions import Distribution as Distribution
+from keras_fivo.distributions import Normal as Normal
+from keras_fivo.heads import BernoulliHead as BernoulliHead
+from keras_fivo.heads import Head as Head
+from keras_fivo.heads import NormalHead as NormalHead
+from keras_fivo.inputs import pad_sequences as pad_sequences
+from keras_fivo.proposals import FilteringProposal as FilteringProposal
+from keras_fivo.proposals import Proposal as Proposal
+from keras_fivo.proposals import SmoothingProposal as SmoothingProposal
+from keras_fivo.proposals import TransitionProposal as TransitionProposal
+from keras_fivo.smc import Always as Always
+from keras_fivo.smc import AtSteps as AtSteps
+from keras_fivo.smc import Criterion as Criterion
+from keras_fivo.smc import EffectiveSampleSize as EffectiveSampleSize
+from keras_fivo.smc import FilterResult as FilterResult
+from keras_fivo.smc import Multinomial as Multinomial
+from keras_fivo.smc import Never as Never
+from keras_fivo.smc import Relaxed as Relaxed
+from keras_fivo.smc import Replay as Replay
+from keras_fivo.smc import ResamplingScheme as ResamplingScheme
+from keras_fivo.smc import Stratified as Stratified
+from keras_fivo.smc import Systematic as Systematic
+from keras_fivo.smc import effective_sample_size as effective_sample_size
+from keras_fivo.smc import log_mean_exp as log_mean_exp

@@ -1,0 +1,21 @@
+"""The only room that names a framework: the scan and the training step."""
+
+import keras
+
+_NAME = keras.backend.backend()
+
+if _NAME == "jax":
+    from keras_fivo.backend.jax import Trainer as Trainer
+    from keras_fivo.backend.jax import scan as scan
+elif _NAME == "tensorflow":
+    from keras_fivo.backend.tensorflow import Trainer as Trainer
+    from keras_fivo.backend.tensorflow import scan as scan
+elif _NAME == "torch":
+    from keras_fivo.backend.torch import Trainer as Trainer
+    from keras_fivo.backend.torch import scan as scan
+else:
+    raise ValueError(
+        "keras_fivo runs on the TensorFlow, JAX and PyTorch backends of "
+        f"Keras. Received: keras.backend.backend()={_NAME!r}. Set the "
+        "environment variable KERAS_BACKEND before importing keras."
+    )

@@ -1,0 +1,124 @@
+"""The scan and the training step on JAX."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from keras_fivo.types import Nested
+
+
+def scan(
+    step: Callable[[Nested, Nested], tuple[Nested, Nested]],
+    carry: Nested,
+    inputs: Nested,
+    reverse: bool = False,
+) -> tuple[Nested, Nested]:
+    """Runs `step` along the first axis of `inputs`; see `jax.lax.scan`."""
+    return jax.lax.scan(step, carry, inputs, reverse=reverse)
+
+
+def _all_finite(tree: Nested) -> Any:
+    leaves = jax.tree.leaves(tree)
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
+
+
+def _choose(condition: Any, new: Nested, old: Nested) -> Nested:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+class Trainer:
+    """`train_step` and `test_step` of a model that computes named losses."""
+
+    def train_step(self: Any, state: Any, data: Any) -> Any:
+        """One update of weights, optimizer, seed and metrics."""
+        trainable, non_trainable, optimizer_variables, metrics = state
+
+        def losses_and_state(trainable: list) -> Any:
+            mapping = _pairs(self.trainable_variables, trainable)
+            mapping += _pairs(self.non_trainable_variables, non_trainable)
+            mapping += _pairs(self.optimizer.variables, optimizer_variables)
+            with keras.StatelessScope(
+                state_mapping=mapping, collect_losses=True
+            ) as scope:
+                losses, report = self.compute_losses(data, training=True)
+                scaled = {
+                    name: self.optimizer.scale_loss(loss)
+                    for name, loss in losses.items()
+                }
+            updated = _current(scope, self.non_trainable_variables)
+            return scaled, (losses, report, updated)
+
+        scaled, pull_back, (losses, report, non_trainable) = jax.vjp(
+            losses_and_state, trainable, has_aux=True
+        )
+        gradients = self._sum_gradients(scaled, pull_back)
+        finite = _all_finite([losses, gradients])
+        new_trainable, new_optimizer = self.optimizer.stateless_apply(
+            optimizer_variables, gradients, trainable
+        )
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            new_trainable = _choose(finite, new_trainable, trainable)
+            new_optimizer = _choose(finite, new_optimizer, optimizer_variables)
+        logs, metrics = self._stateless_logs(metrics, losses, report, finite)
+        return logs, (new_trainable, non_trainable, new_optimizer, metrics)
+
+    def test_step(self: Any, state: Any, data: Any) -> Any:
+        """The losses and metrics of one batch; moves nothing but the seed."""
+        trainable, non_trainable, metrics = state
+        mapping = _pairs(self.trainable_variables, trainable)
+        mapping += _pairs(self.non_trainable_variables, non_trainable)
+        with keras.StatelessScope(
+            state_mapping=mapping, collect_losses=True
+        ) as scope:
+            losses, report = self.compute_losses(data, training=False)
+        non_trainable = _current(scope, self.non_trainable_variables)
+        finite = _all_finite(losses)
+        logs, metrics = self._stateless_logs(metrics, losses, report, finite)
+        return logs, (trainable, non_trainable, metrics)
+
+    def _sum_gradients(self: Any, losses: dict, pull_back: Any) -> list:
+        """Each loss moves only the variables that `loss_variables` names."""
+        totals = None
+        for name in losses:
+            seeds = {
+                other: jnp.asarray(other == name, loss.dtype)
+                for other, loss in losses.items()
+            }
+            allowed = {id(v) for v in self.loss_variables(name)}
+            (gradients,) = pull_back(seeds)
+            gradients = [
+                gradient if id(variable) in allowed else 0 * gradient
+                for variable, gradient in zip(
+                    self.trainable_variables, gradients, strict=True
+                )
+            ]
+            totals = (
+                gradients
+                if totals is None
+                else [a + b for a, b in zip(totals, gradients, strict=True)]
+            )
+        return totals
+
+    def _stateless_logs(
+        self: Any, metrics: list, losses: dict, report: dict, finite: Any
+    ) -> Any:
+        with keras.StatelessScope(
+            state_mapping=_pairs(self.metrics_variables, metrics)
+        ) as scope:
+            logs = self.update_metrics(losses, report, finite)
+        return logs, _current(scope, self.metrics_variables)
+
+
+def _pairs(variables: list, values: list) -> list:
+    return list(zip(variables, values, strict=True))
+
+
+def _current(scope: Any, variables: list) -> list:
+    values = (scope.get_current_value(v) for v in variables)
+    return [
+        v.value if value is None else value
+        for v, value in zip(variables, values, strict=True)
+    ]

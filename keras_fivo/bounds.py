@@ -1,0 +1,312 @@
+"""Three bounds on the log evidence, side by side."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.inputs import prepare_inputs
+from keras_fivo.lookup import Configurable, find
+from keras_fivo.smc import (
+    Criterion,
+    FilterResult,
+    Never,
+    ResamplingScheme,
+    get_criterion,
+    get_scheme,
+    log_mean_exp,
+    particle_filter,
+)
+from keras_fivo.types import SeedLike, Tensor
+
+
+class Bound(Configurable):
+    """A lower bound on the log evidence log p(x_1:T), as a particle filter.
+
+    Args:
+        num_particles: Number of particles of each sequence.
+        scheme: How to resample: an object, or `"multinomial"`,
+            `"stratified"`, `"systematic"` or `"relaxed"`.
+        criterion: When to resample: an object, or
+            `"effective_sample_size"`, `"always"` or `"never"`.
+    """
+
+    def __init__(self, num_particles: int, scheme: Any, criterion: Any) -> None:
+        if not _is_count(num_particles):
+            raise ValueError(
+                "`num_particles` must be an integer of 1 or more. "
+                f"Received: num_particles={num_particles!r}"
+            )
+        self.num_particles = int(num_particles)
+        self.scheme: ResamplingScheme = get_scheme(scheme)
+        self.criterion: Criterion = get_criterion(criterion)
+
+    average: Callable[[Tensor], Tensor] = staticmethod(log_mean_exp)
+    """Log-weights `(batch, particles)` to the bound's last term."""
+
+    def draw(
+        self,
+        cell: Any,
+        num_steps: int,
+        batch: int,
+        seed: SeedLike = None,
+        training: bool = False,
+    ) -> dict:
+        """Draws all the random numbers of a pass.
+
+        Args:
+            cell: The `LatentCell` to run.
+            num_steps: Number of time steps.
+            batch: Number of sequences.
+            seed: Seed, or seed generator.
+            training: Whether dropout masks are drawn too.
+
+        Returns:
+            A dict of `latent`, `(batch, time, particles, *noise_shape)`;
+            `resampling`, `(batch, time, ...)` in the scheme's shape, unless
+            the criterion is `Never`; and `dropout`, a dict of uniforms
+            `(batch, size)`, if the cell has dropout and `training`.
+        """
+        noise = self._draw(cell, num_steps, batch, seed, training)
+        return {
+            name: value if name == "dropout" else _swap(value)
+            for name, value in noise.items()
+        }
+
+    def _draw(
+        self, cell: Any, num_steps: int, batch: int, seed: Any, training: bool
+    ) -> dict:
+        draw = getattr(keras.random, cell.noise)
+        shape = (num_steps, batch)
+        noise = {
+            "latent": draw(
+                (*shape, self.num_particles, *cell.noise_shape), seed=seed
+            )
+        }
+        if not isinstance(self.criterion, Never):
+            noise["resampling"] = self.scheme.draw(
+                shape, self.num_particles, seed
+            )
+        sizes = cell.dropout_sizes() if training else {}
+        if sizes:
+            noise["dropout"] = {
+                name: keras.random.uniform((batch, size), seed=seed)
+                for name, size in sizes.items()
+            }
+        return noise
+
+    def __call__(
+        self,
+        cell: Any,
+        observations: Any,
+        mask: Tensor | None = None,
+        noise: dict | None = None,
+        state: dict | None = None,
+        *,
+        controls: Tensor | None = None,
+        lengths: Tensor | None = None,
+        seed: SeedLike = None,
+    ) -> FilterResult:
+        """Runs the filter over a batch of sequences.
+
+        Args:
+            cell: A built `LatentCell`.
+            observations: `(batch, time, features)`.
+            mask: Bool `(batch, time)` or `(batch, time, features)`, True =
+                observed. Steps after the last observed one do not count.
+            noise: As from `draw`; drawn from `seed` if not given.
+            state: The `state` of an earlier result, to go on from there.
+            controls: `(batch, time, controls)`, exogenous inputs.
+            lengths: Int `(batch,)`, where the mask does not tell them.
+            seed: Seed, or seed generator, for the noise.
+
+        Returns:
+            A `FilterResult`; its `log_evidence` is the bound.
+        """
+        data = {
+            "observations": observations,
+            "mask": mask,
+            "controls": controls,
+            "lengths": lengths,
+        }
+        inputs = prepare_inputs(data, cell.center)
+        if noise is not None:
+            noise = {
+                name: value if name == "dropout" else _swap(value)
+                for name, value in noise.items()
+            }
+        return self.run(cell, inputs, noise, state, seed=seed)
+
+    def run(
+        self,
+        cell: Any,
+        inputs: dict,
+        noise: dict | None = None,
+        state: dict | None = None,
+        *,
+        seed: SeedLike = None,
+        training: bool = False,
+        keep_paths: bool = True,
+        keep_state: bool = True,
+    ) -> FilterResult:
+        """Runs the filter over inputs and noise that have time first.
+
+        Args:
+            cell: A built `LatentCell`.
+            inputs: As from `prepare_inputs`.
+            noise: As from `draw`, but with time first.
+            state: The `state` of an earlier result.
+            seed: Seed, or seed generator, where noise is not given.
+            training: Whether dropout masks are drawn.
+            keep_paths: Whether latents and ancestors are returned.
+            keep_state: Whether the result's state is each sequence's own.
+        """
+        num_steps, batch = ops.shape(inputs["active"])
+        if noise is None:
+            noise = self._draw(cell, num_steps, batch, seed, training)
+        if state is None:
+            state = self.initial_state(cell, batch)
+        if "dropout" in noise:
+            inputs = {**inputs, "dropout": noise["dropout"]}
+        past, present, observed_state = cell.encode(inputs, state["observed"])
+        times = ops.arange(num_steps, dtype="int32")[:, None]
+        step = times + state["step"]
+        result = particle_filter(
+            cell,
+            {
+                name: state[name]
+                for name in ("particles", "log_weights", "log_evidence")
+            },
+            {
+                "model": {
+                    "past": past,
+                    "present": cell.look_ahead(past, present, inputs),
+                    "step": step,
+                    "observations": inputs["observations"],
+                    "observed": inputs["observed"],
+                },
+                "active": inputs["active"],
+                "step": step,
+            },
+            {"model": noise["latent"], "resampling": noise.get("resampling")},
+            num_particles=self.num_particles,
+            scheme=self.scheme,
+            criterion=self.criterion,
+            average=self.average,
+            keep_paths=keep_paths,
+            keep_state=keep_state,
+        )
+        carried = {
+            **result.state,
+            "observed": observed_state,
+            "step": state["step"] + result.lengths,
+        }
+        return replace(result, state=carried)
+
+    def initial_state(self, cell: Any, batch: int) -> dict:
+        """The state before the first step."""
+        return {
+            "particles": cell.get_initial_state(batch * self.num_particles),
+            "log_weights": ops.zeros((batch, self.num_particles)),
+            "log_evidence": ops.zeros((batch,)),
+            "observed": cell.initial_observed_state(batch),
+            "step": ops.zeros((batch,), "int32"),
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class ELBO(Bound):
+    """The evidence lower bound: one particle, never resampled.
+
+    Args:
+        num_particles: Number of independent one-particle bounds whose mean
+            is taken; more of them lower the variance, not the gap.
+    """
+
+    average = staticmethod(lambda log_weights: ops.mean(log_weights, axis=-1))
+
+    def __init__(self, num_particles: int = 1) -> None:
+        super().__init__(num_particles, "multinomial", "never")
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {"num_particles": self.num_particles}
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class IWAE(Bound):
+    """The importance weighted bound: many particles, never resampled.
+
+    Args:
+        num_particles: Number of particles.
+
+    Reference:
+        Burda et al., 2016, "Importance Weighted Autoencoders".
+    """
+
+    def __init__(self, num_particles: int = 4) -> None:
+        super().__init__(num_particles, "multinomial", "never")
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {"num_particles": self.num_particles}
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class FIVO(Bound):
+    """The filtering bound: many particles, resampled by a criterion.
+
+    The mean of its values is a lower bound on the log evidence, unless the
+    scheme is relaxed. Gradients do not flow through the choice of
+    ancestors.
+
+    Args:
+        num_particles: Number of particles.
+        scheme: How to resample: an object, or `"multinomial"`,
+            `"stratified"`, `"systematic"` or `"relaxed"`.
+        criterion: When to resample: an object, or
+            `"effective_sample_size"` (at or below half the particles),
+            `"always"` or `"never"`.
+
+    Reference:
+        Maddison et al., 2017, "Filtering Variational Objectives".
+    """
+
+    def __init__(
+        self,
+        num_particles: int = 4,
+        scheme: Any = "systematic",
+        criterion: Any = "effective_sample_size",
+    ) -> None:
+        super().__init__(num_particles, scheme, criterion)
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "num_particles": self.num_particles,
+            "scheme": serialize(self.scheme),
+            "criterion": serialize(self.criterion),
+        }
+
+
+_BOUNDS: dict[str, type[Bound]] = {"elbo": ELBO, "iwae": IWAE, "fivo": FIVO}
+
+
+def get_bound(identifier: Any, argument: str = "bound") -> Bound:
+    """A bound from an object or a name; see `find`."""
+    return find(identifier, _BOUNDS, Bound, argument)
+
+
+def _is_count(value: Any) -> bool:
+    try:
+        return int(value) == value and value >= 1
+    except (TypeError, ValueError):
+        return False
+
+
+def _swap(x: Tensor) -> Tensor:
+    x = ops.convert_to_tensor(x)
+    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))

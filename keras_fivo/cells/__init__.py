@@ -1,0 +1,5 @@
+"""One time step of a model, as a Keras layer."""
+
+from keras_fivo.cells.latent_cell import LatentCell as LatentCell
+from keras_fivo.cells.latent_cell import StepResult as StepResult
+from keras_fivo.cells.vrnn import VRNNCell as VRNNCell

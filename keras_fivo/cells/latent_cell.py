@@ -1,0 +1,336 @@
+"""The contract between a model and the particle filter."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.distributions import Distribution, Normal
+from keras_fivo.heads import get_head
+from keras_fivo.proposals import get_proposal
+from keras_fivo.types import Nested, Shape, Tensor
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step of a cell, by rows; log-values in nats.
+
+    Attributes:
+        latent: `(rows, latent_dim)`. The latent drawn from the proposal.
+        log_transition: `(rows,)`. log p(z_t | past).
+        log_proposal: `(rows,)`. log q(z_t | ...).
+        log_emission: `(rows,)`. log p(x_t | z_t, past) of what is observed.
+        kl: `(rows,)`. Analytic KL(q || p) of the latent, or NaN.
+    """
+
+    latent: Tensor
+    log_transition: Tensor
+    log_proposal: Tensor
+    log_emission: Tensor
+    kl: Tensor
+
+
+class LatentCell(keras.layers.Layer):
+    """One step of a sequential latent variable model.
+
+    Implement `transition_distribution` and `emission_distribution`, and
+    `initial_distribution` where the first latent has a law of its own: that
+    is a state-space model, run with the transition as its proposal. Override
+    `encode`, `recur`, `embed` and `next_states` for recurrent networks, and
+    `proposal_distribution` for a proposal of your own. In return the base
+    class gives `call`, `generate`, states, saving, and all that
+    `LatentSequenceModel` does.
+
+    All methods but `encode` and `look_ahead` work on rows, of which each
+    belongs to one particle; their arguments have no time axis. A method
+    reads its arguments and the cell's weights and nothing else.
+
+    Args:
+        latent_dim: Size of the latent.
+        emission: A head, its name, or None where `emission_distribution` is
+            overridden.
+        proposal: A proposal or its name.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        emission: Any = None,
+        proposal: Any = "transition",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if int(latent_dim) < 1:
+            raise ValueError(
+                "`latent_dim` must be a positive size. "
+                f"Received: latent_dim={latent_dim!r}"
+            )
+        self.latent_dim = int(latent_dim)
+        self.emission = None if emission is None else get_head(emission)
+        self.proposal = get_proposal(proposal)
+
+    # What a subclass says about one step.
+
+    def encode(
+        self, inputs: dict, observed_state: dict
+    ) -> tuple[dict, Nested, dict]:
+        """Computes what needs no latent, for all steps at once.
+
+        Args:
+            inputs: Dict of `observations` `(time, batch, features)`, with
+                what is missing filled by the centre, `observed` `(time,
+                batch[, features])`, `active` `(time, batch)`, and where there
+                are any `controls` `(time, batch, controls)` and `dropout`,
+                a dict of uniforms `(batch, size)`.
+            observed_state: What depends on observations alone, `(batch,
+                ...)`, before the first step.
+
+        Returns:
+            `past`, a dict `(time, batch, ...)` in which step t depends on
+            observations before t alone; `present`, which may also see the
+            observation of step t; and the observed state after each
+            sequence's last step.
+        """
+        past = {}
+        if "controls" in inputs:
+            past["controls"] = inputs["controls"]
+        return past, inputs["observations"], observed_state
+
+    def past_features(
+        self, observed_state: dict, controls: Tensor | None = None
+    ) -> dict:
+        """`past` of the next step, `(batch, ...)`, before its observation."""
+        return {} if controls is None else {"controls": controls}
+
+    def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
+        """What the proposal needs of all observations, once after `encode`."""
+        return self.proposal.look_ahead(past, present, inputs)
+
+    def recur(self, states: Nested, past: dict) -> Nested:
+        """The context of the step; by default the states."""
+        return states
+
+    def context_features(self, context: Nested) -> list[Tensor]:
+        """The context as a list of `(rows, size)`, for proposals."""
+        return keras.tree.flatten(context)
+
+    def initial_distribution(self, past: dict) -> Distribution | None:
+        """p(z_1); None: the transition from the initial states."""
+        return None
+
+    def transition_distribution(self, context: Nested) -> Distribution:
+        """p(z_t | past)."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `transition_distribution`."
+        )
+
+    def proposal_distribution(
+        self, context: Nested, present: Nested, transition: Distribution
+    ) -> Distribution:
+        """q(z_t | ...); by default asks the cell's `proposal`."""
+        return self.proposal.distribution(
+            self.context_features(context), present, transition
+        )
+
+    def embed(self, latent: Tensor) -> Tensor:
+        """The latent as the networks read it; by default itself."""
+        return latent
+
+    def emission_distribution(
+        self, context: Nested, embedded: Tensor
+    ) -> Distribution:
+        """p(x_t | z_t, past)."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `emission_distribution`."
+        )
+
+    def next_states(self, context: Nested, embedded: Tensor) -> Nested:
+        """What the next step needs; by default the latent."""
+        return embedded
+
+    def get_initial_state(self, rows: int) -> Nested:
+        """States before the first step, `(rows, ...)`; by default zeros."""
+        return ops.zeros((rows, self.latent_dim))
+
+    def initial_observed_state(self, batch: int) -> dict:
+        """Observed state before the first step, `(batch, ...)`."""
+        return {}
+
+    def dropout_sizes(self) -> dict[str, int]:
+        """Sizes of the dropout masks, by name; empty: no dropout."""
+        return {}
+
+    # What the base class gives.
+
+    noise = "normal"
+    """Kind of noise that latents are made of: `"normal"` or `"uniform"`."""
+
+    @property
+    def noise_shape(self) -> Shape:
+        """Shape of the noise of one latent."""
+        return (self.latent_dim,)
+
+    @property
+    def observation_dim(self) -> int:
+        """Number of features of an observation."""
+        return int(self.center.shape[0])
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights.
+
+        Args:
+            input_shape: `(batch, time, features)`, or a dict of shapes with
+                `observations` and, where there are any, `controls`.
+        """
+        shapes = input_shape
+        if not isinstance(shapes, dict):
+            shapes = {"observations": shapes}
+        features = int(shapes["observations"][-1])
+        controls = shapes.get("controls")
+        self.center = self.add_weight(
+            name="center",
+            shape=(features,),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            dtype="float32",
+        )
+        self.build_parts(features, 0 if not controls else int(controls[-1]))
+
+    def build_parts(self, observation_dim: int, control_dim: int) -> None:
+        """Creates the weights of the networks; overridden by cells."""
+
+    def get_build_config(self) -> Any:
+        """The model builds its cell."""
+        return None
+
+    def propose(
+        self, inputs: dict, states: Nested
+    ) -> tuple[Nested, Tensor, dict, Nested]:
+        """Draws the latent; see `smc.StateSpaceModel`."""
+        result, new_states, proposed = self._propose(inputs, states)
+        increment = result["log_transition"] - result["log_proposal"]
+        return new_states, increment, result, proposed
+
+    def weigh(self, inputs: dict, proposed: Nested) -> Tensor:
+        """log p(x_t | z_t, past) of what is observed, `(rows,)`."""
+        emission = self.emission_distribution(
+            proposed["context"], proposed["embedded"]
+        )
+        observed = inputs["observed"]
+        if len(observed.shape) > 1:
+            return emission.log_prob(inputs["observations"], observed)
+        value = emission.log_prob(inputs["observations"])
+        return ops.where(observed, value, ops.zeros_like(value))
+
+    def call(self, inputs: dict, states: Nested) -> tuple[StepResult, Nested]:
+        """One step, by rows.
+
+        Args:
+            inputs: Dict of `past` and `present` (one step of what `encode`
+                and `look_ahead` return), `step` `(rows,)`, `observations`
+                `(rows, features)`, `observed` `(rows[, features])` and
+                `noise` `(rows, *noise_shape)`.
+            states: As from `get_initial_state`.
+
+        Returns:
+            A `StepResult` and the new states.
+        """
+        result, new_states, proposed = self._propose(inputs, states)
+        log_emission = self.weigh(inputs, proposed)
+        return StepResult(log_emission=log_emission, **result), new_states
+
+    def _propose(
+        self, inputs: dict, states: Nested
+    ) -> tuple[dict, Nested, Nested]:
+        context = self.recur(states, inputs["past"])
+        transition = self._transition(context, inputs["past"], inputs["step"])
+        proposal = self.proposal_distribution(
+            context, inputs["present"], transition
+        )
+        latent, log_proposal = proposal.sample_and_log_prob(inputs["noise"])
+        log_transition = (
+            log_proposal
+            if proposal is transition
+            else transition.log_prob(latent)
+        )
+        embedded = self.embed(latent)
+        result = {
+            "latent": latent,
+            "log_transition": log_transition,
+            "log_proposal": log_proposal,
+            "kl": ops.stop_gradient(_analytic_kl(proposal, transition)),
+        }
+        proposed = {"context": context, "embedded": embedded}
+        return result, self.next_states(context, embedded), proposed
+
+    def generate(
+        self, states: Nested, past: dict, step: Tensor, noise: dict
+    ) -> tuple[dict, Nested]:
+        """Samples one step from the model.
+
+        Args:
+            states: `(rows, ...)`.
+            past: `(rows, ...)`, as from `past_features`.
+            step: Int32 `(rows,)`.
+            noise: Dict of `latent` `(rows, *noise_shape)` and `emission`,
+                `(rows, features)`.
+
+        Returns:
+            A dict of `observations`, `means` and `latents`, and new states.
+        """
+        context = self.recur(states, past)
+        latent = self._transition(context, past, step).sample(noise["latent"])
+        embedded = self.embed(latent)
+        emission = self.emission_distribution(context, embedded)
+        sampled = {
+            "observations": emission.sample(noise["emission"]),
+            "means": emission.mean,
+            "latents": latent,
+        }
+        return sampled, self.next_states(context, embedded)
+
+    def _transition(
+        self, context: Nested, past: dict, step: Tensor
+    ) -> Distribution:
+        transition = self.transition_distribution(context)
+        initial = self.initial_distribution(past)
+        if initial is None:
+            return transition
+        return initial.select(step == 0, transition)
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        serialize = keras.saving.serialize_keras_object
+        config = {
+            "latent_dim": self.latent_dim,
+            "emission": None
+            if self.emission is None
+            else serialize(self.emission),
+            "proposal": serialize(self.proposal),
+        }
+        return {**super().get_config(), **config}
+
+
+def last_active(values: Tensor, active: Tensor) -> Tensor:
+    """The value after each sequence's last step.
+
+    Args:
+        values: `(time + 1, batch, ...)`, before each step and after the last.
+        active: Bool `(time, batch)`.
+
+    Returns:
+        `(batch, ...)`.
+    """
+    lengths = ops.sum(ops.cast(active, "int32"), axis=0)
+    shape = (1, -1) + (1,) * (len(values.shape) - 2)
+    return ops.take_along_axis(values, ops.reshape(lengths, shape), axis=0)[0]
+
+
+def _analytic_kl(proposal: Distribution, transition: Distribution) -> Tensor:
+    if proposal is transition:
+        return ops.zeros_like(proposal.mean[..., 0])
+    if isinstance(proposal, Normal) and isinstance(transition, Normal):
+        return proposal.kl(transition)
+    return ops.full_like(proposal.mean[..., 0], float("nan"))

@@ -1,0 +1,38 @@
+"""The Bernoulli distribution."""
+
+from keras import ops
+
+from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.types import Tensor
+
+
+class Bernoulli(Distribution):
+    """Independent entries that are 1 with probability `sigmoid(logits)`.
+
+    Args:
+        logits: `(rows, ...)`. Log odds.
+    """
+
+    parameter_names = ("logits",)
+    noise = "uniform"
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def entry_log_prob(self, value: Tensor) -> Tensor:
+        """`value * logits - softplus(logits)`, in nats."""
+        return value * self.logits - ops.softplus(self.logits)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """1 where the uniform noise lies below the probability, else 0."""
+        return ops.cast(noise < self.mean, self.logits.dtype)
+
+    @property
+    def mean(self) -> Tensor:
+        """Probability of a 1."""
+        return ops.sigmoid(self.logits)
+
+    @property
+    def mode(self) -> Tensor:
+        """1 where it is more probable than 0."""
+        return ops.cast(self.logits > 0, self.logits.dtype)

@@ -1,0 +1,94 @@
+"""What every distribution offers."""
+
+from typing import Any
+
+from keras import ops
+
+from keras_fivo.types import Tensor
+
+
+class Distribution:
+    """A density over rows of any trailing shape; parameters are tensors.
+
+    A subclass lists its parameters in `parameter_names`, computes
+    `entry_log_prob` and `sample`, and says in `noise` which random numbers
+    `sample` turns into a sample: `"normal"` or `"uniform"`, of the shape of
+    one sample. Distributions never draw.
+
+    Discrete distributions sample by the inverse of their distribution
+    function and are not differentiable in their parameters.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    noise: str = "normal"
+
+    def entry_log_prob(self, value: Tensor) -> Tensor:
+        """Log density of each entry, in nats, of the shape of `value`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `entry_log_prob`."
+        )
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Turns noise of the shape of one sample into a sample."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `sample`."
+        )
+
+    @property
+    def mean(self) -> Tensor:
+        """The expected value, of the shape of one sample."""
+        raise NotImplementedError(f"{type(self).__name__} has no mean.")
+
+    @property
+    def mode(self) -> Tensor:
+        """The most probable value, of the shape of one sample."""
+        raise NotImplementedError(f"{type(self).__name__} has no mode.")
+
+    def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log density of each row.
+
+        Args:
+            value: `(rows, ...)`.
+            mask: Optional boolean of the shape of `value`; entries where it
+                is False are left out of the sum.
+
+        Returns:
+            `(rows,)`, in nats: the sum over all axes but the first.
+        """
+        entries = self.entry_log_prob(value)
+        if mask is not None:
+            entries = ops.where(mask, entries, ops.zeros_like(entries))
+        return sum_entries(entries)
+
+    def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """A sample and its log density, `(rows,)`."""
+        value = self.sample(noise)
+        return value, self.log_prob(value)
+
+    def select(self, condition: Tensor, other: "Distribution") -> Any:
+        """This distribution in rows where `condition` holds, else `other`.
+
+        Args:
+            condition: Boolean `(rows,)`.
+            other: A distribution of the same class.
+        """
+        if type(other) is not type(self):
+            raise TypeError(
+                "Only distributions of one class can be joined by rows. "
+                f"Received: other={other!r}, expected a "
+                f"{type(self).__name__}."
+            )
+        chosen = {}
+        for name in self.parameter_names:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            shape = (-1,) + (1,) * (len(mine.shape) - 1)
+            rows = ops.reshape(condition, shape)
+            chosen[name] = ops.where(rows, mine, theirs)
+        return type(self)(**chosen)
+
+
+def sum_entries(entries: Tensor) -> Tensor:
+    """Sums all axes but the first."""
+    if len(entries.shape) == 1:
+        return entries
+    return ops.sum(entries, axis=tuple(range(1, len(entries.shape))))

@@ -1,0 +1,58 @@
+"""The diagonal Normal distribution."""
+
+import math
+
+from keras import ops
+
+from keras_fivo.distributions.distribution import Distribution, sum_entries
+from keras_fivo.types import Tensor
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+class Normal(Distribution):
+    """Independent Normal entries.
+
+    Args:
+        loc: `(rows, ...)`. Means.
+        scale: `(rows, ...)`. Standard deviations, positive.
+    """
+
+    parameter_names = ("loc", "scale")
+
+    def __init__(self, loc: Tensor, scale: Tensor) -> None:
+        self.loc = loc
+        self.scale = scale
+
+    def entry_log_prob(self, value: Tensor) -> Tensor:
+        """Log density of each entry, in nats."""
+        residual = (value - self.loc) / self.scale
+        return (
+            -0.5 * ops.square(residual) - ops.log(self.scale) - _HALF_LOG_TWO_PI
+        )
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """`loc + scale * noise`, for standard Normal noise."""
+        return self.loc + self.scale * noise
+
+    def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """A sample and its log density, without dividing by the scale."""
+        entries = -0.5 * ops.square(noise) - ops.log(self.scale)
+        return self.sample(noise), sum_entries(entries - _HALF_LOG_TWO_PI)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, which is the mean."""
+        return self.loc
+
+    def kl(self, other: "Normal") -> Tensor:
+        """KL divergence from `other` to this, KL(self || other), `(rows,)`."""
+        ratio = self.scale / other.scale
+        distance = (self.loc - other.loc) / other.scale
+        entries = 0.5 * (ops.square(ratio) + ops.square(distance) - 1.0)
+        return sum_entries(entries - ops.log(ratio))

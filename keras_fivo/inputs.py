@@ -1,0 +1,169 @@
+"""One form for what users pass: observations, masks, lengths, controls."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_fivo.types import Tensor
+
+KEYS = ("observations", "mask", "lengths", "controls")
+
+
+def pad_sequences(
+    sequences: Sequence[Any],
+    controls: Sequence[Any] | None = None,
+    length: int | None = None,
+) -> dict:
+    """Pads sequences of different lengths to one array.
+
+    Args:
+        sequences: Arrays `(time, features)`, or `(time,)` for one feature.
+        controls: Exogenous inputs of each sequence, `(time, controls)`.
+        length: Number of steps to pad to; the longest by default.
+
+    Returns:
+        A dict of `observations`, float32 `(batch, time, features)`, zero
+        beyond each sequence, `mask`, bool `(batch, time)`, and `controls`
+        where they were given: what the model's methods take.
+
+    Raises:
+        ValueError: If there is no sequence, or their sizes do not fit.
+    """
+    arrays = [_two_axes(x, "sequences") for x in sequences]
+    if not arrays:
+        raise ValueError(
+            "`sequences` must hold at least one sequence. "
+            f"Received: sequences={sequences!r}"
+        )
+    longest = max(len(x) for x in arrays)
+    length = longest if length is None else int(length)
+    if longest > length:
+        raise ValueError(
+            "`length` must be at least that of the longest sequence, "
+            f"{longest}. Received: length={length}"
+        )
+    padded = {
+        "observations": _stack(arrays, length, "sequences"),
+        "mask": np.arange(length) < np.array([[len(x)] for x in arrays]),
+    }
+    if controls is not None:
+        extra = [_two_axes(x, "controls") for x in controls]
+        if [len(x) for x in extra] != [len(x) for x in arrays]:
+            raise ValueError(
+                "`controls` must have one array for each sequence, of its "
+                f"length. Received: lengths {[len(x) for x in extra]} for "
+                f"sequences of lengths {[len(x) for x in arrays]}"
+            )
+        padded["controls"] = _stack(extra, length, "controls")
+    return padded
+
+
+def _two_axes(array: Any, name: str) -> np.ndarray:
+    array = np.asarray(array, "float32")
+    array = array[:, None] if array.ndim == 1 else array
+    if array.ndim != 2:
+        raise ValueError(
+            f"`{name}` must be arrays (time, features). "
+            f"Received: an array of shape {array.shape}"
+        )
+    return array
+
+
+def _stack(arrays: list, length: int, name: str) -> np.ndarray:
+    sizes = {x.shape[1] for x in arrays}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"`{name}` must all have the same number of features. "
+            f"Received: sizes {sorted(sizes)}"
+        )
+    padded = np.zeros((len(arrays), length, sizes.pop()), "float32")
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return padded
+
+
+def as_dict(data: Any) -> dict:
+    """An array or a dict of arrays as a dict.
+
+    Raises:
+        ValueError: For keys that are not known.
+    """
+    if not isinstance(data, dict):
+        return {"observations": data}
+    unknown = sorted(set(data) - set(KEYS))
+    if unknown or "observations" not in data:
+        raise ValueError(
+            "A dict of inputs must have 'observations' and may have 'mask', "
+            f"'lengths' and 'controls'. Received: keys {sorted(data)}"
+        )
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def prepare_inputs(
+    data: Any, center: Tensor, nan_is_missing: bool = False
+) -> dict:
+    """Brings inputs to the form that cells read; runs inside the step.
+
+    Args:
+        data: Array `(batch, time, features)`, or a dict of it as
+            `observations` with, where there are any, `mask`, `(batch, time)`
+            or `(batch, time, features)`, True = observed; `lengths`,
+            `(batch,)`; `controls`, `(batch, time, controls)`.
+        center: `(features,)`; takes the place of what is missing.
+        nan_is_missing: Whether NaN stands for a missing entry.
+
+    Returns:
+        A dict, time first: `observations`, float32 `(time, batch,
+        features)`; `observed`, bool `(time, batch[, features])`, which
+        entries count in the emission; `active`, bool `(time, batch)`, up to
+        the length; and `controls`, where given.
+    """
+    data = as_dict(data)
+    observations = _time_first(ops.cast(data["observations"], "float32"))
+    observed = data.get("mask")
+    if observed is not None:
+        observed = _time_first(ops.cast(observed, "bool"))
+    if nan_is_missing:
+        present = ops.logical_not(ops.isnan(observations))
+        if observed is not None:
+            observed = present & _per_entry(observed)
+        else:
+            observed = present
+    active = _active(observations, observed, data.get("lengths"))
+    if observed is None:
+        observed = active
+    center = ops.convert_to_tensor(center)
+    filled = ops.where(_per_entry(observed), observations, center)
+    prepared = {"observations": filled, "observed": observed, "active": active}
+    if "controls" in data:
+        controls = _time_first(ops.cast(data["controls"], "float32"))
+        prepared["controls"] = ops.where(
+            ops.expand_dims(active, -1), controls, ops.zeros_like(controls)
+        )
+    return prepared
+
+
+def _time_first(x: Tensor) -> Tensor:
+    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
+
+
+def _per_entry(observed: Tensor) -> Tensor:
+    return observed if len(observed.shape) == 3 else observed[..., None]
+
+
+def _active(
+    observations: Tensor, observed: Tensor | None, lengths: Tensor | None
+) -> Tensor:
+    """Up to the length: one past the last observed step, if not given."""
+    num_steps = ops.shape(observations)[0]
+    steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
+    if lengths is not None:
+        return steps < ops.expand_dims(ops.cast(lengths, "int32"), 0)
+    if observed is None:
+        return ops.ones_like(observations[..., 0], dtype="bool")
+    if len(observed.shape) == 3:
+        observed = ops.any(observed, axis=-1)
+    last = ops.max(ops.where(observed, steps + 1, 0), axis=0)
+    return steps < ops.expand_dims(last, 0)

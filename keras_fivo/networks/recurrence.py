@@ -1,0 +1,194 @@
+"""One step of a recurrent layer, part of whose input can be read ahead."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.types import Nested, Tensor
+
+
+def _is_plain_lstm(cell: Any) -> bool:
+    return (
+        type(cell) is keras.layers.LSTMCell
+        and cell.activation is keras.activations.tanh
+        and cell.recurrent_activation is keras.activations.sigmoid
+        and cell.use_bias
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Recurrence(keras.layers.Layer):
+    """Any Keras RNN cell, with the inputs known before the loop read ahead.
+
+    For `keras.layers.LSTMCell` the product of the kernel with what depends
+    on observations alone is formed for all time steps at once. Other cells
+    are called as they are, on the concatenation of their inputs.
+
+    Args:
+        cell: A Keras RNN cell without dropout of its own, whose output is
+            its first argument to what follows.
+    """
+
+    def __init__(self, cell: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("dropout", "recurrent_dropout"):
+            if getattr(cell, name, 0):
+                raise ValueError(
+                    "A recurrent cell with dropout of its own cannot run "
+                    "inside the filter: its masks would be drawn in the "
+                    f"loop. Received: cell={cell!r} with {name}="
+                    f"{getattr(cell, name)}. Use the `dropout` argument of "
+                    "the latent cell."
+                )
+        self.cell = cell
+
+    @property
+    def output_dim(self) -> int:
+        """Size of the output of a step."""
+        return int(self.cell.output_size)
+
+    def build(
+        self, observed_dim: int, latent_dim: int = 0, control_dim: int = 0
+    ) -> None:
+        """Creates the weights, for inputs in the order of the arguments.
+
+        Args:
+            observed_dim: Size of what is known before the loop.
+            latent_dim: Size of what is known only inside it.
+            control_dim: Size of the exogenous inputs, known before it.
+        """
+        self.observed_dim = int(observed_dim)
+        self.latent_end = self.observed_dim + int(latent_dim)
+        if not self.cell.built:
+            self.cell.build((None, self.latent_end + int(control_dim)))
+
+    def get_build_config(self) -> None:
+        """The owner builds its recurrences."""
+        return None
+
+    def initial_state(self, rows: int) -> list:
+        """The cell's initial states, a list of `(rows, ...)`."""
+        return list(
+            keras.tree.flatten(self.cell.get_initial_state(batch_size=rows))
+        )
+
+    def read_ahead(
+        self, observed: Tensor, controls: Tensor | None = None
+    ) -> Tensor:
+        """What a step needs of what is known before the loop.
+
+        Args:
+            observed: `(time, ..., observed_dim)`.
+            controls: `(time, ..., control_dim)`, if there are any.
+        """
+        dtype = self.compute_dtype
+        parts = [ops.cast(observed, dtype)]
+        if controls is not None:
+            parts.append(ops.cast(controls, dtype))
+        if not _is_plain_lstm(self.cell):
+            return ops.concatenate(parts, -1)
+        kernel = ops.cast(self.cell.kernel, dtype)
+        product = ops.matmul(parts[0], kernel[: self.observed_dim])
+        if controls is not None:
+            product = product + ops.matmul(parts[1], kernel[self.latent_end :])
+        return product + ops.cast(self.cell.bias, dtype)
+
+    def call(
+        self, ahead: Tensor, latent: Tensor | None, states: list
+    ) -> tuple[Tensor, list]:
+        """One step: the output and the new states.
+
+        Args:
+            ahead: `(rows, ...)`, one step of `read_ahead`.
+            latent: `(rows, latent_dim)`, or None.
+            states: As from `initial_state`.
+        """
+        if _is_plain_lstm(self.cell):
+            return self._lstm(ahead, latent, states)
+        if latent is not None:
+            latent = ops.cast(latent, self.compute_dtype)
+            known = [ahead[:, : self.observed_dim], latent]
+            controls = ahead[:, self.observed_dim :]
+            ahead = ops.concatenate([*known, controls], -1)
+        output, states = self.cell(ahead, states)
+        return output, list(keras.tree.flatten(states))
+
+    def _lstm(
+        self, ahead: Tensor, latent: Tensor | None, states: list
+    ) -> tuple[Tensor, list]:
+        dtype = self.compute_dtype
+        hidden, memory = states
+        gates = ahead + ops.matmul(
+            hidden, ops.cast(self.cell.recurrent_kernel, dtype)
+        )
+        if latent is not None:
+            kernel = ops.cast(self.cell.kernel, dtype)
+            kernel = kernel[self.observed_dim : self.latent_end]
+            gates = gates + ops.matmul(ops.cast(latent, dtype), kernel)
+        enter, forget, change, leave = ops.split(gates, 4, axis=-1)
+        memory = ops.sigmoid(forget) * memory + ops.sigmoid(enter) * ops.tanh(
+            change
+        )
+        hidden = ops.sigmoid(leave) * ops.tanh(memory)
+        return hidden, [hidden, memory]
+
+    def run(
+        self, observed: Tensor, active: Tensor, reverse: bool = False
+    ) -> Tensor:
+        """Outputs over a whole sequence, from the initial state.
+
+        Args:
+            observed: `(time, batch, observed_dim)`.
+            active: Boolean `(time, batch)`; the state stays where it was in
+                steps that are not active, so a reverse run of a padded
+                sequence begins at its own last step.
+            reverse: Whether to run from the last step to the first.
+
+        Returns:
+            `(time, batch, output_dim)`.
+        """
+        outputs, _ = self.run_from(
+            self.initial_state(ops.shape(observed)[1]),
+            observed,
+            active,
+            reverse,
+        )
+        return outputs
+
+    def run_from(
+        self,
+        states: list,
+        observed: Tensor,
+        active: Tensor,
+        reverse: bool = False,
+    ) -> tuple[Tensor, list]:
+        """Like `run`, from given states; also returns the last states."""
+
+        def step(states: list, inputs: Nested) -> Any:
+            ahead, keep = inputs
+            output, new_states = self.call(ahead, None, states)
+            keep = ops.expand_dims(keep, -1)
+            new_states = [
+                ops.where(keep, new, old)
+                for new, old in zip(new_states, states, strict=True)
+            ]
+            return new_states, output
+
+        states, outputs = backend.scan(
+            step, states, (self.read_ahead(observed), active), reverse
+        )
+        return outputs, states
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = {"cell": keras.saving.serialize_keras_object(self.cell)}
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Recurrence":
+        """Rebuilds the recurrence with its cell."""
+        config = dict(config)
+        cell = keras.saving.deserialize_keras_object(config.pop("cell"))
+        return cls(cell, **config)

@@ -1,0 +1,27 @@
+"""Where latents are drawn from: q(z_t | ...)."""
+
+from typing import Any
+
+from keras_fivo.lookup import find
+from keras_fivo.proposals.filtering import (
+    FilteringProposal as FilteringProposal,
+)
+from keras_fivo.proposals.proposal import Proposal as Proposal
+from keras_fivo.proposals.proposal import ProposalSizes as ProposalSizes
+from keras_fivo.proposals.smoothing import (
+    SmoothingProposal as SmoothingProposal,
+)
+from keras_fivo.proposals.transition import (
+    TransitionProposal as TransitionProposal,
+)
+
+_PROPOSALS: dict[str, type[Proposal]] = {
+    "transition": TransitionProposal,
+    "filtering": FilteringProposal,
+    "smoothing": SmoothingProposal,
+}
+
+
+def get_proposal(identifier: Any) -> Proposal:
+    """A proposal from an object or a name; see `find`."""
+    return find(identifier, _PROPOSALS, Proposal, "proposal")

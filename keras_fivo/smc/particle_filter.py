@@ -1,0 +1,300 @@
+"""One scan: ELBO, IWAE and FIVO are settings of this particle filter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.smc.criteria import Criterion, Never
+from keras_fivo.smc.resampling import ResamplingScheme
+from keras_fivo.smc.weights import effective_sample_size, log_mean_exp
+from keras_fivo.types import Nested, Tensor
+
+
+class StateSpaceModel(Protocol):
+    """What the filter asks of a model; all tensors are rows of particles."""
+
+    def propose(
+        self, inputs: Nested, states: Nested
+    ) -> tuple[Nested, Tensor, dict, Nested]:
+        """Draws the next latents.
+
+        Returns:
+            New states; log p(z_t | ...) - log q(z_t | ...), `(rows,)`; a
+            dict with `latent` and `kl` to keep; what `weigh` needs.
+        """
+
+    def weigh(self, inputs: Nested, proposed: Nested) -> Tensor:
+        """log p(x_t | z_t, ...), `(rows,)`."""
+
+
+@dataclass(frozen=True)
+class FilterResult:
+    """What a particle filter found. Log-values are in nats.
+
+    `log_weights` and `latents` are those before resampling; log-weights have
+    been added up since the last resampling.
+
+    Attributes:
+        log_evidence: `(batch,)`. Estimate of log p(x_1:T); with resampling
+            schemes that choose ancestors, or without resampling, its mean is
+            a lower bound. -inf where all particles died.
+        log_weights: `(batch, time, particles)`. Log-weights.
+        effective_sample_size: `(batch, time)`.
+        resampled: Bool `(batch, time)`. Whether particles were resampled
+            after the step.
+        kl: `(batch,)`. Analytic KL(q || p) of the latents, summed over time
+            and averaged over particles; NaN where it has no closed form.
+        lengths: Int32 `(batch,)`. Number of steps that count.
+        active: Bool `(batch, time)`. Which steps count.
+        latents: `(batch, time, particles, latent_dim)`, or None if not kept.
+        ancestors: Int32 `(batch, time, particles)`: the particle before
+            resampling that each one after it descends from; for relaxed
+            resampling, the blend `(batch, time, particles, particles)`;
+            None if not kept.
+        state: What resumes the filter after the last step.
+    """
+
+    log_evidence: Tensor
+    log_weights: Tensor
+    effective_sample_size: Tensor
+    resampled: Tensor
+    kl: Tensor
+    lengths: Tensor
+    active: Tensor
+    latents: Tensor | None
+    ancestors: Tensor | None
+    state: dict
+
+
+def particle_filter(
+    model: StateSpaceModel,
+    state: dict,
+    inputs: dict,
+    noise: dict,
+    *,
+    num_particles: int,
+    scheme: ResamplingScheme,
+    criterion: Criterion,
+    average: Callable[[Tensor], Tensor] = log_mean_exp,
+    keep_paths: bool = True,
+    keep_state: bool = True,
+) -> FilterResult:
+    """Filters a batch of sequences with `num_particles` particles each.
+
+    Args:
+        model: Proposes and weighs; see `StateSpaceModel`.
+        state: Dict of `particles`, nested `(batch * num_particles, ...)`,
+            `log_weights` `(batch, num_particles)`, `log_evidence` `(batch,)`.
+        inputs: Dict of `model`, nested `(time, batch, ...)`, `active`, bool
+            `(time, batch)`, and `step`, int32 `(time, batch)`.
+        noise: Dict of `model`, nested `(time, batch, num_particles, ...)`,
+            and, unless the criterion is `Never`, `resampling`,
+            `(time, batch, ...)`.
+        num_particles: Number of particles of each sequence.
+        scheme: How to resample.
+        criterion: When to resample.
+        average: Log-weights `(batch, particles)` to the last term of the log
+            evidence `(batch,)`.
+        keep_paths: Whether latents and ancestors are returned.
+        keep_state: Whether a sequence's particles stay as they were at its
+            own last step; without it the state is of use only where all
+            sequences are equally long.
+
+    Returns:
+        A `FilterResult`, batch first.
+    """
+    never = isinstance(criterion, Never)
+    defer = never and not keep_paths and num_particles <= 32
+
+    def step(carry: dict, now: dict) -> tuple[dict, dict]:
+        rows = expand_rows(now["model"], num_particles)
+        rows["noise"] = flatten_rows(now["noise"])
+        particles, increment, record, proposed = model.propose(
+            rows, carry["particles"]
+        )
+        if not defer:
+            increment = increment + model.weigh(rows, proposed)
+        increment = _split(increment, num_particles)
+        increment = _where_active(now["active"], increment)
+        log_weights = carry["log_weights"] + increment
+        if keep_state:
+            particles = _freeze(
+                now["active"], particles, carry["particles"], num_particles
+            )
+        new = {**carry, "particles": particles, "log_weights": log_weights}
+        kept = {
+            "kl": _where_active(
+                now["active"], _split(record["kl"], num_particles)
+            ),
+            "log_weights": log_weights,
+        }
+        if keep_paths:
+            kept["latents"] = record["latent"]
+        if defer:
+            kept["increment"], kept["proposed"] = increment, proposed
+        if not never:
+            new, ancestors, kept["resampled"] = _resample(
+                new, now, scheme, criterion, average
+            )
+            if keep_paths:
+                kept["ancestors"] = ancestors
+        return new, kept
+
+    scanned = {
+        "model": inputs["model"],
+        "active": inputs["active"],
+        "step": inputs["step"],
+        "noise": noise["model"],
+    }
+    if not never:
+        scanned["resampling"] = noise["resampling"]
+    final, kept = backend.scan(step, state, scanned)
+    if defer:
+        final, kept["log_weights"] = _weigh_all(
+            model, state, final, kept, inputs, num_particles
+        )
+    return _result(final, kept, inputs, num_particles, average)
+
+
+def _resample(
+    carry: dict,
+    now: dict,
+    scheme: ResamplingScheme,
+    criterion: Criterion,
+    average: Callable[[Tensor], Tensor],
+) -> tuple[dict, Tensor, Tensor]:
+    log_weights = carry["log_weights"]
+    mean = average(log_weights)
+    resample = (
+        criterion(ops.stop_gradient(log_weights), now["step"])
+        & now["active"]
+        & (mean > -float("inf"))
+    )
+    particles, ancestors = scheme(
+        carry["particles"], log_weights, now["resampling"], resample
+    )
+    gain = ops.where(resample, mean, ops.zeros_like(mean))
+    log_weights = ops.where(
+        ops.expand_dims(resample, -1), ops.zeros_like(log_weights), log_weights
+    )
+    carry = {
+        "particles": particles,
+        "log_weights": log_weights,
+        "log_evidence": carry["log_evidence"] + gain,
+    }
+    return carry, ancestors, resample
+
+
+def _weigh_all(
+    model: StateSpaceModel,
+    state: dict,
+    final: dict,
+    kept: dict,
+    inputs: dict,
+    num_particles: int,
+) -> tuple[dict, Tensor]:
+    """Adds log p(x_t | z_t) of all steps at once, as no step resamples."""
+    merged = keras.tree.map_structure(_merge_time, kept["proposed"])
+    rows = expand_rows(
+        keras.tree.map_structure(_merge_time, inputs["model"]), num_particles
+    )
+    shape = ops.shape(kept["increment"])
+    increments = ops.reshape(model.weigh(rows, merged), shape)
+    increments = kept["increment"] + _where_active(inputs["active"], increments)
+    log_weights = state["log_weights"] + ops.cumsum(
+        ops.stop_gradient(increments), axis=0
+    )
+    final = {
+        **final,
+        "log_weights": state["log_weights"] + ops.sum(increments, axis=0),
+    }
+    return final, log_weights
+
+
+def _result(
+    final: dict,
+    kept: dict,
+    inputs: dict,
+    num_particles: int,
+    average: Callable[[Tensor], Tensor],
+) -> FilterResult:
+    active = inputs["active"]
+    log_weights = ops.stop_gradient(kept["log_weights"])
+    latents = kept.get("latents")
+    if latents is not None:
+        shape = ops.shape(latents)
+        latents = ops.reshape(
+            latents, (shape[0], -1, num_particles, *shape[2:])
+        )
+    resampled = kept.get("resampled")
+    ancestors = kept.get("ancestors")
+    return FilterResult(
+        log_evidence=final["log_evidence"] + average(final["log_weights"]),
+        log_weights=_batch_first(log_weights),
+        effective_sample_size=_batch_first(effective_sample_size(log_weights)),
+        resampled=_batch_first(
+            ops.zeros_like(active) if resampled is None else resampled
+        ),
+        kl=ops.sum(ops.mean(kept["kl"], axis=-1), axis=0),
+        lengths=ops.sum(ops.cast(active, "int32"), axis=0),
+        active=_batch_first(active),
+        latents=None if latents is None else _batch_first(latents),
+        ancestors=None if ancestors is None else _batch_first(ancestors),
+        state=final,
+    )
+
+
+def expand_rows(tree: Nested, num_particles: int) -> Nested:
+    """Repeats `(batch, ...)` to rows `(batch * num_particles, ...)`."""
+    if num_particles == 1:
+        return keras.tree.map_structure(lambda x: x, tree)
+
+    def expand(x: Tensor) -> Tensor:
+        shape = ops.shape(x)
+        wide = ops.broadcast_to(
+            ops.expand_dims(x, 1), (shape[0], num_particles, *shape[1:])
+        )
+        return ops.reshape(wide, (-1, *shape[1:]))
+
+    return keras.tree.map_structure(expand, tree)
+
+
+def flatten_rows(tree: Nested) -> Nested:
+    """Merges `(batch, particles, ...)` to `(batch * particles, ...)`."""
+    return keras.tree.map_structure(
+        lambda x: ops.reshape(x, (-1, *ops.shape(x)[2:])), tree
+    )
+
+
+def _merge_time(x: Tensor) -> Tensor:
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
+
+
+def _split(rows: Tensor, num_particles: int) -> Tensor:
+    return ops.reshape(rows, (-1, num_particles))
+
+
+def _where_active(active: Tensor, values: Tensor) -> Tensor:
+    return ops.where(
+        ops.expand_dims(active, -1), values, ops.zeros_like(values)
+    )
+
+
+def _freeze(
+    active: Tensor, new: Nested, old: Nested, num_particles: int
+) -> Nested:
+    keep = expand_rows(active, num_particles)
+
+    def choose(after: Tensor, before: Tensor) -> Tensor:
+        shape = (-1,) + (1,) * (len(after.shape) - 1)
+        return ops.where(ops.reshape(keep, shape), after, before)
+
+    return keras.tree.map_structure(choose, new, old)
+
+
+def _batch_first(x: Any) -> Tensor:
+    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))

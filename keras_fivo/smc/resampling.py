@@ -1,0 +1,233 @@
+"""How to resample: which particle each new particle descends from."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.lookup import Configurable, find
+from keras_fivo.smc.weights import log_sum_exp, normalize_weights
+from keras_fivo.types import Nested, SeedLike, Shape, Tensor
+
+_JUST_BELOW_ONE = 1.0 - 2.0**-24
+
+
+class ResamplingScheme(Configurable):
+    """Chooses `(batch, particles)` ancestors from log-weights and noise.
+
+    With the schemes that choose ancestors, the filter's estimate of the
+    evidence is unbiased and the mean of its logarithm a lower bound.
+    Gradients do not flow through the choice.
+    """
+
+    def noise_shape(self, num_particles: int) -> Shape:
+        """Shape of the noise of one step of one sequence."""
+        return (num_particles,)
+
+    def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
+        """Noise `(*shape, *noise_shape)`: uniforms in [0, 1)."""
+        return keras.random.uniform(
+            (*shape, *self.noise_shape(num_particles)), seed=seed
+        )
+
+    def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
+        """Int32 `(batch, particles)`: the parent of each new particle."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `ancestors`."
+        )
+
+    def __call__(
+        self,
+        particles: Nested,
+        log_weights: Tensor,
+        noise: Tensor,
+        resample: Tensor,
+    ) -> tuple[Nested, Tensor]:
+        """Moves the particles of the sequences that resample.
+
+        Args:
+            particles: Nested tensors `(batch * particles, ...)`.
+            log_weights: `(batch, particles)`, in nats.
+            noise: `(batch, *noise_shape)`.
+            resample: Boolean `(batch,)`.
+
+        Returns:
+            The particles, and int32 ancestors `(batch, particles)`.
+        """
+        same = ops.arange(int(log_weights.shape[1]), dtype="int32")
+        ancestors = ops.where(
+            ops.expand_dims(resample, -1),
+            self.ancestors(log_weights, noise),
+            ops.expand_dims(same, 0),
+        )
+        return gather_particles(particles, ancestors), ancestors
+
+
+def gather_particles(particles: Nested, ancestors: Tensor) -> Nested:
+    """Rows of each sequence's ancestors.
+
+    Args:
+        particles: Nested tensors `(batch * particles, ...)`.
+        ancestors: Int32 `(batch, new_particles)`.
+    """
+    batch = ops.shape(ancestors)[0]
+    leaves = keras.tree.flatten(particles)
+    num_particles = ops.shape(leaves[0])[0] // batch
+    starts = ops.arange(batch, dtype="int32") * num_particles
+    rows = ops.reshape(ancestors + ops.expand_dims(starts, -1), (-1,))
+    return keras.tree.map_structure(
+        lambda x: ops.take(x, rows, axis=0), particles
+    )
+
+
+def _invert(log_weights: Tensor, positions: Tensor) -> Tensor:
+    """First particle whose cumulative weight exceeds each position.
+
+    The last cumulative weight is made exactly one and positions are kept
+    below it, so that a particle of weight zero is never chosen.
+    """
+    weights = normalize_weights(ops.stop_gradient(log_weights))
+    cumulative = ops.cumsum(weights, axis=-1)
+    last = cumulative[:, -1:]
+    cumulative = cumulative / ops.where(last > 0, last, ops.ones_like(last))
+    positions = ops.minimum(positions, _JUST_BELOW_ONE)
+    passed = ops.expand_dims(cumulative, 1) <= ops.expand_dims(positions, 2)
+    index = ops.sum(ops.cast(passed, "int32"), axis=-1)
+    return ops.minimum(index, int(log_weights.shape[-1]) - 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Multinomial(ResamplingScheme):
+    """Independent ancestors (Gordon et al., 1993), the original's choice."""
+
+    def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
+        """Int32 `(batch, particles)`; see `ResamplingScheme`."""
+        return _invert(log_weights, noise)
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Stratified(ResamplingScheme):
+    """One position in each of `particles` equal strata (Kitagawa, 1996)."""
+
+    def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
+        """Int32 `(batch, particles)`; see `ResamplingScheme`."""
+        num_particles = int(log_weights.shape[-1])
+        strata = ops.arange(num_particles, dtype="float32")
+        return _invert(log_weights, (strata + noise) / num_particles)
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Systematic(Stratified):
+    """Equally spaced positions with one common offset.
+
+    The numbers of offspring differ from `particles * weight` by less than
+    one (Carpenter et al., 1999).
+    """
+
+    def noise_shape(self, num_particles: int) -> Shape:
+        """One uniform for all particles."""
+        return (1,)
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Replay(ResamplingScheme):
+    """Repeats given ancestors, which take the place of the noise."""
+
+    def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
+        """Refused: ancestors are given, not drawn."""
+        raise ValueError(
+            "`Replay` repeats given ancestors: pass them as the "
+            "'resampling' entry of the noise, (batch, time, particles). "
+            "Received: no noise."
+        )
+
+    def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
+        """The noise, as int32."""
+        return ops.cast(noise, "int32")
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Relaxed(ResamplingScheme):
+    """Blends particles by Gumbel-softmax weights (Maddison et al., 2017).
+
+    Gradients flow through the blend. The filter's value is biased and is
+    *not* a lower bound on the log evidence.
+
+    Args:
+        temperature: Of the softmax; towards 0, blends become choices.
+    """
+
+    def __init__(self, temperature: float = 0.5) -> None:
+        if not temperature > 0:
+            raise ValueError(
+                "`temperature` must be positive. "
+                f"Received: temperature={temperature!r}"
+            )
+        self.temperature = float(temperature)
+
+    def noise_shape(self, num_particles: int) -> Shape:
+        """A Gumbel variable for each pair of new and old particle."""
+        return (num_particles, num_particles)
+
+    def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
+        """Standard Gumbel noise `(*shape, particles, particles)`."""
+        uniforms = keras.random.uniform(
+            (*shape, *self.noise_shape(num_particles)),
+            minval=1e-20,
+            maxval=_JUST_BELOW_ONE,
+            seed=seed,
+        )
+        return -ops.log(-ops.log(uniforms))
+
+    def __call__(
+        self,
+        particles: Nested,
+        log_weights: Tensor,
+        noise: Tensor,
+        resample: Tensor,
+    ) -> tuple[Nested, Tensor]:
+        """Blends; returns the blend `(batch, particles, particles)` too."""
+        num_particles = int(log_weights.shape[1])
+        total = ops.expand_dims(log_sum_exp(log_weights), -1)
+        alive = total > -float("inf")
+        log_weights = ops.where(alive, log_weights, ops.zeros_like(log_weights))
+        blend = ops.softmax(
+            (noise + ops.expand_dims(log_weights, 1)) / self.temperature
+        )
+        same = ops.expand_dims(ops.eye(num_particles), 0)
+        blend = ops.where(ops.reshape(resample, (-1, 1, 1)), blend, same)
+        return keras.tree.map_structure(
+            lambda x: _blend_rows(x, blend), particles
+        ), blend
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {"temperature": self.temperature}
+
+
+def _blend_rows(rows: Tensor, blend: Tensor) -> Tensor:
+    shape = ops.shape(rows)
+    num_particles = int(blend.shape[-1])
+    flat = ops.reshape(rows, (-1, num_particles, *_flat_size(rows)))
+    mixed = ops.matmul(ops.cast(blend, rows.dtype), flat)
+    return ops.reshape(mixed, shape)
+
+
+def _flat_size(rows: Tensor) -> tuple[int]:
+    size = 1
+    for dim in rows.shape[1:]:
+        size *= int(dim)
+    return (size,)
+
+
+_SCHEMES: dict[str, type[ResamplingScheme]] = {
+    "multinomial": Multinomial,
+    "stratified": Stratified,
+    "systematic": Systematic,
+    "relaxed": Relaxed,
+}
+
+
+def get_scheme(identifier: Any) -> ResamplingScheme:
+    """A scheme from an object or a name; see `find`."""
+    return find(identifier, _SCHEMES, ResamplingScheme, "scheme")

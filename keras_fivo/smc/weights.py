@@ -1,0 +1,59 @@
+"""Sums over log-weights that stay finite, or -inf, and have gradients."""
+
+import math
+
+from keras import ops
+
+from keras_fivo.types import Tensor
+
+
+def log_sum_exp(log_weights: Tensor) -> Tensor:
+    """Log of the sum of weights over the last axis.
+
+    Unlike most implementations, all weights may be zero: the value is -inf,
+    and the gradient zero, not NaN.
+
+    Args:
+        log_weights: `(..., particles)`, in nats; -inf is a weight of zero.
+
+    Returns:
+        `(...)`, in nats.
+    """
+    largest = ops.stop_gradient(ops.max(log_weights, axis=-1))
+    alive = largest > -math.inf
+    shift = ops.where(alive, largest, ops.zeros_like(largest))
+    total = ops.sum(ops.exp(log_weights - ops.expand_dims(shift, -1)), axis=-1)
+    safe = ops.where(alive, total, ops.ones_like(total))
+    dead = ops.full_like(total, -math.inf)
+    return ops.where(alive, ops.log(safe) + shift, dead)
+
+
+def log_mean_exp(log_weights: Tensor) -> Tensor:
+    """Log of the mean of weights over the last axis; see `log_sum_exp`."""
+    num_particles = int(log_weights.shape[-1])
+    return log_sum_exp(log_weights) - math.log(num_particles)
+
+
+def normalize_weights(log_weights: Tensor, total: Tensor | None = None):
+    """Weights that sum to one over the last axis; all zero if none is alive.
+
+    Args:
+        log_weights: `(..., particles)`, in nats.
+        total: Their `log_sum_exp`, where it is at hand.
+    """
+    total = log_sum_exp(log_weights) if total is None else total
+    alive = total > -math.inf
+    shift = ops.where(alive, total, ops.zeros_like(total))
+    return ops.exp(log_weights - ops.expand_dims(shift, -1))
+
+
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """(sum of weights)^2 / sum of squared weights, over the last axis.
+
+    Between 1 and the number of particles (Kong et al., 1994); 0 where all
+    weights are zero.
+    """
+    squares = ops.sum(ops.square(normalize_weights(log_weights)), axis=-1)
+    alive = squares > 0
+    safe = ops.where(alive, squares, ops.ones_like(squares))
+    return ops.where(alive, 1.0 / safe, ops.zeros_like(squares))

@@ -1,0 +1,1 @@
+"""What tests compare with: the original's files and plain NumPy loops."""
