@@ -188,15 +188,35 @@ class LatentCell(keras.layers.Layer):
             shapes = {"observations": shapes}
         features = int(shapes["observations"][-1])
         controls = shapes.get("controls")
-        self.center = self.add_weight(
-            name="center",
-            shape=(features,),
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-            dtype="float32",
+        self.center, self.scale = (
+            self.add_weight(
+                name=name,
+                shape=(features,),
+                initializer=initializer,
+                trainable=False,
+                autocast=False,
+                dtype="float32",
+            )
+            for name, initializer in (("center", "zeros"), ("scale", "ones"))
         )
         self.build_parts(features, 0 if not controls else int(controls[-1]))
+
+    def standardize(self, observations: Tensor) -> Tensor:
+        """Observations as networks read them: centred, then scaled."""
+        return (observations - self.center) / self.scale
+
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Takes the centring, and the emission's bias, from the data.
+
+        Args:
+            mean: NumPy `(features,)`, mean of the observed entries.
+            deviation: Their standard deviation; None leaves the scale at 1.
+        """
+        self.center.assign(mean)
+        if deviation is not None:
+            self.scale.assign(deviation)
+        if self.emission is not None:
+            self.emission.adapt(mean)
 
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights of the networks; overridden by cells."""
@@ -214,7 +234,7 @@ class LatentCell(keras.layers.Layer):
         return new_states, increment, result, proposed
 
     def weigh(self, inputs: dict, proposed: Nested) -> Tensor:
-        """log p(x_t | z_t, past) of what is observed, `(rows,)`."""
+        """Log p(x_t | z_t, past) of what is observed, `(rows,)`."""
         emission = self.emission_distribution(
             proposed["context"], proposed["embedded"]
         )

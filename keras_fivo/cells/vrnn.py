@@ -162,7 +162,7 @@ class VRNNCell(LatentCell):
     ) -> tuple[dict, Nested, dict]:
         """Encodes observations and reads the recurrence's part ahead."""
         observations = inputs["observations"]
-        centred = observations - self.center
+        centred = self.standardize(observations)
         first = ops.expand_dims(observed_state["previous"], 0)
         centred = ops.concatenate([first, centred], axis=0)
         encoded = self.data_encoder.call([centred])

@@ -28,7 +28,7 @@ class StateSpaceModel(Protocol):
         """
 
     def weigh(self, inputs: Nested, proposed: Nested) -> Tensor:
-        """log p(x_t | z_t, ...), `(rows,)`."""
+        """Log p(x_t | z_t, ...), `(rows,)`."""
 
 
 @dataclass(frozen=True)
