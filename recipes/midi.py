@@ -5,6 +5,7 @@ import numpy as np
 from recipes.storage import atomic_path
 
 _LOWEST_NOTE = 21
+_NUM_NOTES = 88
 _TICKS_PER_QUARTER = 480
 
 
@@ -74,7 +75,7 @@ def _events(roll):
 
 
 def _check(roll, tempo, steps_per_quarter):
-    if roll.ndim != 2 or roll.shape[1] != 88 or len(roll) == 0:
+    if roll.ndim != 2 or roll.shape[1] != _NUM_NOTES or len(roll) == 0:
         raise ValueError(
             "A piano roll must have the shape (steps, 88) and at least one "
             f"step. Received: roll.shape={roll.shape}."
@@ -84,7 +85,7 @@ def _check(roll, tempo, steps_per_quarter):
             "`tempo` must be between 4 and 1000 quarter notes per minute. "
             f"Received: tempo={tempo}."
         )
-    if _TICKS_PER_QUARTER % steps_per_quarter:
+    if steps_per_quarter < 1 or _TICKS_PER_QUARTER % steps_per_quarter:
         raise ValueError(
             f"`steps_per_quarter` must divide {_TICKS_PER_QUARTER}. "
             f"Received: steps_per_quarter={steps_per_quarter}."
