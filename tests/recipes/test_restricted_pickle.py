@@ -153,6 +153,25 @@ def test_a_bare_global_is_not_data(written):
         restricted_pickle.loads(written)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"Pname\n.",  # a persistent object
+        b"N\x51.",
+        b"\x82\x01.",  # the registry of extensions
+        b"cnumpy\ndtype\n(t\x81.",  # an object without its constructor
+        b"(cnumpy\ndtype\no.",
+        b"\x8f.",  # a set
+        b"\x97.",  # a buffer from outside
+    ],
+)
+def test_instructions_that_data_do_not_need_are_refused(written):
+    with pytest.raises(
+        restricted_pickle.RefusedPickleError, match="instruction"
+    ):
+        restricted_pickle.loads(written)
+
+
 def test_every_cut_of_a_file_is_reported_as_damage():
     written = pickle.dumps([DATA, np.arange(3)], protocol=2)
     for length in range(len(written)):
