@@ -110,14 +110,10 @@ class SequenceDataset(keras.utils.PyDataset):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-            ("num_buckets", num_buckets, 1),
-            ("length_multiple", length_multiple, 1),
-            ("chunk_length", 1 if chunk_length is None else chunk_length, 1),
-        ):
-            _check_integer(name, value, least)
+        _check_integer("batch_size", batch_size, 1)
+        _check_integer("seed", seed, 0)
+        _check_integer("num_buckets", num_buckets, 1)
+        _check_integer("length_multiple", length_multiple, 1)
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -125,26 +121,17 @@ class SequenceDataset(keras.utils.PyDataset):
         self.pad_batch = pad_batch
         self.sequences = _cut(_check_sequences(sequences), chunk_length)
         self._lengths = np.array([len(item) for item in self.sequences])
-        if bucket_boundaries is None:
-            self.boundaries = choose_boundaries(
-                self._lengths,
-                num_buckets,
-                length_multiple,
-                batch_size if pad_batch else 1,
-                longest=chunk_length,
-            )
-        else:
-            self.boundaries = _check_boundaries(
-                bucket_boundaries, self._lengths.max()
-            )
+        self.boundaries = _check_boundaries(
+            bucket_boundaries, self._lengths.max()
+        ) or choose_boundaries(
+            self._lengths,
+            num_buckets,
+            length_multiple,
+            batch_size if pad_batch else 1,
+            longest=chunk_length,
+        )
         self._buckets = assign(self._lengths, self.boundaries)
         self.epoch = 0
-        if len(self) == 0:
-            raise ValueError(
-                "No batch is full, and `drop_remainder` leaves out the others."
-                f" Received: batch_size={batch_size} for "
-                f"{len(self.sequences)} sequences."
-            )
 
     @property
     def epoch(self):
@@ -156,6 +143,12 @@ class SequenceDataset(keras.utils.PyDataset):
         _check_integer("epoch", value, 0)
         self._epoch = int(value)
         self._order = self._order_of(self._epoch)
+        if not self._order:
+            raise ValueError(
+                "No batch is full, and `drop_remainder` leaves out the "
+                f"others. Received: batch_size={self.batch_size} for "
+                f"{len(self.sequences)} sequences."
+            )
         self._seen = set()
 
     def __len__(self):
@@ -278,6 +271,7 @@ def _check_sequences(sequences):
 def _cut(arrays, chunk_length):
     if chunk_length is None:
         return arrays
+    _check_integer("chunk_length", chunk_length, 1)
     return [
         array[start : start + chunk_length]
         for array in arrays
@@ -286,6 +280,8 @@ def _cut(arrays, chunk_length):
 
 
 def _check_boundaries(boundaries, longest):
+    if boundaries is None:
+        return None
     boundaries = tuple(int(length) for length in boundaries)
     if any(low >= high for low, high in itertools.pairwise(boundaries)):
         raise ValueError(
