@@ -1,5 +1,6 @@
 """A multilayer perceptron, part of whose input can be read ahead."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,39 +58,64 @@ class Network(keras.layers.Layer):
         """The owner builds its networks."""
         return None
 
-    def read_ahead(self, inputs: Tensor) -> Tensor:
-        """Product of the trailing rows of the first kernel, with the bias.
+    def read_ahead(self, inputs: Tensor | Sequence[Tensor | None]) -> Tensor:
+        """Product of the first kernel with some of the inputs, and its bias.
 
         Args:
-            inputs: `(..., size)`, the last of the network's inputs.
+            inputs: `(..., size)`, the last of the network's inputs; or a
+                list of them all, with None for those that only the call has.
 
         Returns:
             `(..., units[0])`, to pass to the call as `ahead`.
         """
-        layer = self.dense[0]
-        inputs = ops.cast(inputs, self.compute_dtype)
-        start = sum(self.input_dims) - int(inputs.shape[-1])
-        kernel = ops.cast(layer.kernel[start:], self.compute_dtype)
-        bias = ops.cast(layer.bias, self.compute_dtype)
-        return ops.matmul(inputs, kernel) + bias
+        if not isinstance(inputs, (list, tuple)):
+            inputs = [*[None] * (len(self.input_dims) - 1), inputs]
+        bias = ops.cast(self.dense[0].bias, self.compute_dtype)
+        return self._product(inputs) + bias
 
     def call(
-        self, inputs: Sequence[Tensor], ahead: Tensor | None = None
+        self,
+        inputs: Sequence[Tensor | None],
+        ahead: Tensor | None = None,
     ) -> Tensor:
-        """Output `(..., units[-1])`, in the compute dtype."""
-        dtype = self.compute_dtype
-        parts = [ops.cast(x, dtype) for x in inputs]
-        hidden = parts[0] if len(parts) == 1 else ops.concatenate(parts, -1)
-        for i, layer in enumerate(self.dense):
-            kernel, offset = layer.kernel, layer.bias
-            if i == 0 and ahead is not None:
-                kernel = kernel[: int(hidden.shape[-1])]
-                offset = ahead
-            kernel, offset = ops.cast(kernel, dtype), ops.cast(offset, dtype)
-            hidden = ops.matmul(hidden, kernel) + offset
+        """Output `(..., units[-1])`, in the compute dtype.
+
+        Args:
+            inputs: `(..., size)` each. Those that were read ahead are None,
+                or left off the end.
+            ahead: As from `read_ahead`, for the others.
+        """
+        if ahead is None:
+            ahead = ops.cast(self.dense[0].bias, self.compute_dtype)
+        hidden = self._product(inputs) + ahead
+        if len(self.dense) > 1 or self.activate_output:
+            hidden = self.activation(hidden)
+        for i, layer in enumerate(self.dense[1:], start=1):
+            kernel = ops.cast(layer.kernel, self.compute_dtype)
+            bias = ops.cast(layer.bias, self.compute_dtype)
+            hidden = ops.matmul(hidden, kernel) + bias
             if i < len(self.dense) - 1 or self.activate_output:
                 hidden = self.activation(hidden)
         return hidden
+
+    def _product(self, inputs: Sequence[Tensor | None]) -> Tensor:
+        """Product of the inputs that are there with their rows."""
+        ends = list(itertools.accumulate(self.input_dims))
+        parts, spans = [], []
+        for end, size, part in zip(ends, self.input_dims, inputs, strict=False):
+            if part is None:
+                continue
+            parts.append(ops.cast(part, self.compute_dtype))
+            start = end - size
+            if spans and spans[-1][1] == start:
+                start, _ = spans.pop()
+            spans.append((start, end))
+        kernel = self.dense[0].kernel
+        if spans != [(0, ends[-1])]:
+            kernel = _join([kernel[start:end] for start, end in spans], 0)
+        return ops.matmul(
+            _join(parts, -1), ops.cast(kernel, self.compute_dtype)
+        )
 
     def get_config(self) -> dict:
         """Constructor arguments."""
@@ -99,3 +125,7 @@ class Network(keras.layers.Layer):
             "activate_output": self.activate_output,
         }
         return {**super().get_config(), **config}
+
+
+def _join(parts: list, axis: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis)

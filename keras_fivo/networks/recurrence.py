@@ -18,6 +18,19 @@ def _is_plain_lstm(cell: Any) -> bool:
     )
 
 
+def _refuse_dropout(cell: Any) -> None:
+    for part in (cell, *getattr(cell, "cells", ())):
+        for name in ("dropout", "recurrent_dropout"):
+            if getattr(part, name, 0):
+                raise ValueError(
+                    "A recurrent cell with dropout of its own cannot run "
+                    "inside the filter: its masks would be drawn in the "
+                    f"loop. Received: cell={part!r} with {name}="
+                    f"{getattr(part, name)}. Use the `dropout` argument of "
+                    "the latent cell."
+                )
+
+
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class Recurrence(keras.layers.Layer):
     """Any Keras RNN cell, with the inputs known before the loop read ahead.
@@ -33,15 +46,7 @@ class Recurrence(keras.layers.Layer):
 
     def __init__(self, cell: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in ("dropout", "recurrent_dropout"):
-            if getattr(cell, name, 0):
-                raise ValueError(
-                    "A recurrent cell with dropout of its own cannot run "
-                    "inside the filter: its masks would be drawn in the "
-                    f"loop. Received: cell={cell!r} with {name}="
-                    f"{getattr(cell, name)}. Use the `dropout` argument of "
-                    "the latent cell."
-                )
+        _refuse_dropout(cell)
         self.cell = cell
 
     @property
@@ -68,11 +73,9 @@ class Recurrence(keras.layers.Layer):
         """The owner builds its recurrences."""
         return None
 
-    def initial_state(self, rows: int) -> list:
-        """The cell's initial states, a list of `(rows, ...)`."""
-        return list(
-            keras.tree.flatten(self.cell.get_initial_state(batch_size=rows))
-        )
+    def initial_state(self, rows: int) -> Nested:
+        """The cell's initial states, nested `(rows, ...)`."""
+        return self.cell.get_initial_state(batch_size=rows)
 
     def read_ahead(
         self, observed: Tensor, controls: Tensor | None = None
@@ -96,8 +99,8 @@ class Recurrence(keras.layers.Layer):
         return product + ops.cast(self.cell.bias, dtype)
 
     def call(
-        self, ahead: Tensor, latent: Tensor | None, states: list
-    ) -> tuple[Tensor, list]:
+        self, ahead: Tensor, latent: Tensor | None, states: Nested
+    ) -> tuple[Tensor, Nested]:
         """One step: the output and the new states.
 
         Args:
@@ -112,8 +115,11 @@ class Recurrence(keras.layers.Layer):
             known = [ahead[:, : self.observed_dim], latent]
             controls = ahead[:, self.observed_dim :]
             ahead = ops.concatenate([*known, controls], -1)
-        output, states = self.cell(ahead, states)
-        return output, list(keras.tree.flatten(states))
+        output, new_states = self.cell(ahead, states)
+        # A cell may give a tuple for the list that it took: no loop has that.
+        return output, keras.tree.pack_sequence_as(
+            states, keras.tree.flatten(new_states)
+        )
 
     def _lstm(
         self, ahead: Tensor, latent: Tensor | None, states: list
@@ -159,21 +165,20 @@ class Recurrence(keras.layers.Layer):
 
     def run_from(
         self,
-        states: list,
+        states: Nested,
         observed: Tensor,
         active: Tensor,
         reverse: bool = False,
-    ) -> tuple[Tensor, list]:
+    ) -> tuple[Tensor, Nested]:
         """Like `run`, from given states; also returns the last states."""
 
-        def step(states: list, inputs: Nested) -> Any:
+        def step(states: Nested, inputs: Nested) -> Any:
             ahead, keep = inputs
             output, new_states = self.call(ahead, None, states)
             keep = ops.expand_dims(keep, -1)
-            new_states = [
-                ops.where(keep, new, old)
-                for new, old in zip(new_states, states, strict=True)
-            ]
+            new_states = keras.tree.map_structure(
+                lambda new, old: ops.where(keep, new, old), new_states, states
+            )
             return new_states, output
 
         states, outputs = backend.scan(

@@ -37,6 +37,16 @@ def variable_names(cell):
 
 def vrnn_from(file):
     """A `VRNNCell` with the settings and the weights of a file."""
+    return _cell_from(file, kf.VRNNCell, "lstm_cell", "rnn/lstm_cell")
+
+
+def srnn_from(file):
+    """An `SRNNCell` with the settings and the weights of a file."""
+    names = "forward_rnn/lstm_cell", "reverse_rnn/lstm_cell"
+    return _cell_from(file, kf.SRNNCell, *names)
+
+
+def _cell_from(file, cell_class, forward, backward):
     config = {k[4:]: file[k] for k in file.files if k.startswith("cfg/")}
     hidden = [int(x) for x in config["hidden"]]
     bernoulli = str(config["emission"]) == "bernoulli"
@@ -50,7 +60,7 @@ def vrnn_from(file):
     proposal = {"prior": "transition"}.get(
         str(config["proposal"]), str(config["proposal"])
     )
-    cell = kf.VRNNCell(
+    cell = cell_class(
         int(config["L"]),
         units=int(config["R"]),
         emission=emission,
@@ -73,15 +83,15 @@ def vrnn_from(file):
     forget_bias = float(config["forget_bias"])
     _assign_lstm(
         cell.recurrence.cell,
-        file["w/lstm_cell/kernel"],
-        file["w/lstm_cell/bias"],
+        file[f"w/{forward}/kernel"],
+        file[f"w/{forward}/bias"],
         forget_bias,
     )
     if hasattr(cell.proposal, "backward"):
         _assign_lstm(
             cell.proposal.backward.cell,
-            file["w/rnn/lstm_cell/kernel"],
-            file["w/rnn/lstm_cell/bias"],
+            file[f"w/{backward}/kernel"],
+            file[f"w/{backward}/bias"],
             forget_bias,
         )
     return cell
