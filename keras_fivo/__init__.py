@@ -5,6 +5,7 @@ from keras_fivo.bounds import FIVO as FIVO
 from keras_fivo.bounds import IWAE as IWAE
 from keras_fivo.bounds import Bound as Bound
 from keras_fivo.cells import LatentCell as LatentCell
+from keras_fivo.cells import SRNNCell as SRNNCell
 from keras_fivo.cells import StepResult as StepResult
 from keras_fivo.cells import VRNNCell as VRNNCell
 from keras_fivo.distributions import Bernoulli as Bernoulli
@@ -14,6 +15,12 @@ from keras_fivo.heads import BernoulliHead as BernoulliHead
 from keras_fivo.heads import Head as Head
 from keras_fivo.heads import NormalHead as NormalHead
 from keras_fivo.inputs import pad_sequences as pad_sequences
+from keras_fivo.latent_sequence_model import Forecast as Forecast
+from keras_fivo.latent_sequence_model import (
+    LatentSequenceModel as LatentSequenceModel,
+)
+from keras_fivo.latent_sequence_model import load_state as load_state
+from keras_fivo.latent_sequence_model import save_state as save_state
 from keras_fivo.proposals import FilteringProposal as FilteringProposal
 from keras_fivo.proposals import Proposal as Proposal
 from keras_fivo.proposals import SmoothingProposal as SmoothingProposal

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_fivo.inputs import prepare_inputs
+from keras_fivo.inputs import prepare_inputs, time_first
 from keras_fivo.lookup import Configurable, find
 from keras_fivo.smc import (
     Criterion,
@@ -71,7 +71,7 @@ class Bound(Configurable):
         """
         noise = self._draw(cell, num_steps, batch, seed, training)
         return {
-            name: value if name == "dropout" else _swap(value)
+            name: value if name == "dropout" else time_first(value)
             for name, value in noise.items()
         }
 
@@ -134,7 +134,7 @@ class Bound(Configurable):
         inputs = prepare_inputs(data, cell.center)
         if noise is not None:
             noise = {
-                name: value if name == "dropout" else _swap(value)
+                name: value if name == "dropout" else time_first(value)
                 for name, value in noise.items()
             }
         return self.run(cell, inputs, noise, state, seed=seed)
@@ -305,8 +305,3 @@ def _is_count(value: Any) -> bool:
         return int(value) == value and value >= 1
     except (TypeError, ValueError):
         return False
-
-
-def _swap(x: Tensor) -> Tensor:
-    x = ops.convert_to_tensor(x)
-    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))

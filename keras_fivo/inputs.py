@@ -121,10 +121,10 @@ def prepare_inputs(
         the length; and `controls`, where given.
     """
     data = as_dict(data)
-    observations = _time_first(ops.cast(data["observations"], "float32"))
+    observations = time_first(ops.cast(data["observations"], "float32"))
     observed = data.get("mask")
     if observed is not None:
-        observed = _time_first(ops.cast(observed, "bool"))
+        observed = time_first(ops.cast(observed, "bool"))
     if nan_is_missing:
         present = ops.logical_not(ops.isnan(observations))
         if observed is not None:
@@ -138,14 +138,16 @@ def prepare_inputs(
     filled = ops.where(_per_entry(observed), observations, center)
     prepared = {"observations": filled, "observed": observed, "active": active}
     if "controls" in data:
-        controls = _time_first(ops.cast(data["controls"], "float32"))
+        controls = time_first(ops.cast(data["controls"], "float32"))
         prepared["controls"] = ops.where(
             ops.expand_dims(active, -1), controls, ops.zeros_like(controls)
         )
     return prepared
 
 
-def _time_first(x: Tensor) -> Tensor:
+def time_first(x: Tensor) -> Tensor:
+    """Swaps the first two axes."""
+    x = ops.convert_to_tensor(x)
     return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
 
 

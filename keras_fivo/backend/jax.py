@@ -122,3 +122,17 @@ def _current(scope: Any, variables: list) -> list:
         v.value if value is None else value
         for v, value in zip(variables, values, strict=True)
     ]
+
+
+def compiled(function: Callable, model: Any) -> Callable:
+    """A compiled function of nested tensors that reads the model's weights."""
+
+    @jax.jit
+    def run(values: list, arguments: tuple) -> Nested:
+        with keras.StatelessScope(_pairs(model.variables, values)):
+            return function(*arguments)
+
+    def call(*arguments: Nested) -> Nested:
+        return run([v.value for v in model.variables], arguments)
+
+    return call

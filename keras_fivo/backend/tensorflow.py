@@ -149,3 +149,16 @@ def _all_finite(tensors: list) -> Any:
         tf.reduce_all(tf.math.is_finite(x)) for x in tensors if x is not None
     ]
     return tf.reduce_all(tf.stack(checks))
+
+
+def compiled(function: Callable, model: Any) -> Callable:
+    """A compiled function of nested tensors that reads the model's weights."""
+    graph = tf.function(function, autograph=False)
+
+    def call(*arguments: Nested) -> Nested:
+        tensors = tf.nest.map_structure(
+            lambda x: None if x is None else tf.convert_to_tensor(x), arguments
+        )
+        return graph(*tensors)
+
+    return call

@@ -74,3 +74,13 @@ class Trainer:
 def _all_finite(tensors: list) -> torch.Tensor:
     checks = [torch.isfinite(x).all() for x in tensors if x is not None]
     return torch.stack(checks).all()
+
+
+def compiled(function: Callable, model: Any) -> Callable:
+    """A function of nested tensors that keeps no gradients."""
+
+    def call(*arguments: Nested) -> Nested:
+        with torch.no_grad():
+            return function(*arguments)
+
+    return call

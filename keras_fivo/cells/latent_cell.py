@@ -1,34 +1,15 @@
 """The contract between a model and the particle filter."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_fivo.distributions import Distribution, Normal
+from keras_fivo.cells.step_result import StepResult, analytic_kl
+from keras_fivo.distributions import Distribution
 from keras_fivo.heads import get_head
 from keras_fivo.proposals import get_proposal
 from keras_fivo.types import Nested, Shape, Tensor
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """One step of a cell, by rows; log-values in nats.
-
-    Attributes:
-        latent: `(rows, latent_dim)`. The latent drawn from the proposal.
-        log_transition: `(rows,)`. log p(z_t | past).
-        log_proposal: `(rows,)`. log q(z_t | ...).
-        log_emission: `(rows,)`. log p(x_t | z_t, past) of what is observed.
-        kl: `(rows,)`. Analytic KL(q || p) of the latent, or NaN.
-    """
-
-    latent: Tensor
-    log_transition: Tensor
-    log_proposal: Tensor
-    log_emission: Tensor
-    kl: Tensor
 
 
 class LatentCell(keras.layers.Layer):
@@ -105,7 +86,18 @@ class LatentCell(keras.layers.Layer):
 
     def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
         """What the proposal needs of all observations, once after `encode`."""
-        return self.proposal.look_ahead(past, present, inputs)
+        return self.proposal.look_ahead(
+            past, present, inputs, self.known_features(past)
+        )
+
+    def known_features(self, past: dict) -> list[Tensor | None]:
+        """Features of the context that are known before the loop.
+
+        Returns:
+            A list as of `context_features`, `(time, batch, size)` each, with
+            None for those that depend on latents; or empty, if all do.
+        """
+        return []
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """The context of the step; by default the states."""
@@ -172,6 +164,20 @@ class LatentCell(keras.layers.Layer):
         return (self.latent_dim,)
 
     @property
+    def emission_noise(self) -> str:
+        """Kind of noise that observations are made of, as for latents."""
+        if self.emission is None:
+            return "normal"
+        return self.emission.distribution_class.noise
+
+    @property
+    def emission_noise_shape(self) -> Shape:
+        """Shape of the noise of one observation."""
+        if self.emission is None:
+            return (self.observation_dim,)
+        return self.emission.noise_shape
+
+    @property
     def observation_dim(self) -> int:
         """Number of features of an observation."""
         return int(self.center.shape[0])
@@ -188,6 +194,7 @@ class LatentCell(keras.layers.Layer):
             shapes = {"observations": shapes}
         features = int(shapes["observations"][-1])
         controls = shapes.get("controls")
+        self.control_dim = int(controls[-1]) if controls else 0
         self.center, self.scale = (
             self.add_weight(
                 name=name,
@@ -199,7 +206,7 @@ class LatentCell(keras.layers.Layer):
             )
             for name, initializer in (("center", "zeros"), ("scale", "ones"))
         )
-        self.build_parts(features, 0 if not controls else int(controls[-1]))
+        self.build_parts(features, self.control_dim)
 
     def standardize(self, observations: Tensor) -> Tensor:
         """Observations as networks read them: centred, then scaled."""
@@ -280,7 +287,7 @@ class LatentCell(keras.layers.Layer):
             "latent": latent,
             "log_transition": log_transition,
             "log_proposal": log_proposal,
-            "kl": ops.stop_gradient(_analytic_kl(proposal, transition)),
+            "kl": ops.stop_gradient(analytic_kl(proposal, transition)),
         }
         proposed = {"context": context, "embedded": embedded}
         return result, self.next_states(context, embedded), proposed
@@ -331,26 +338,3 @@ class LatentCell(keras.layers.Layer):
             "proposal": serialize(self.proposal),
         }
         return {**super().get_config(), **config}
-
-
-def last_active(values: Tensor, active: Tensor) -> Tensor:
-    """The value after each sequence's last step.
-
-    Args:
-        values: `(time + 1, batch, ...)`, before each step and after the last.
-        active: Bool `(time, batch)`.
-
-    Returns:
-        `(batch, ...)`.
-    """
-    lengths = ops.sum(ops.cast(active, "int32"), axis=0)
-    shape = (1, -1) + (1,) * (len(values.shape) - 2)
-    return ops.take_along_axis(values, ops.reshape(lengths, shape), axis=0)[0]
-
-
-def _analytic_kl(proposal: Distribution, transition: Distribution) -> Tensor:
-    if proposal is transition:
-        return ops.zeros_like(proposal.mean[..., 0])
-    if isinstance(proposal, Normal) and isinstance(transition, Normal):
-        return proposal.kl(transition)
-    return ops.full_like(proposal.mean[..., 0], float("nan"))

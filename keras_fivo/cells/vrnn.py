@@ -1,30 +1,18 @@
 """The variational recurrent neural network."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
 
-from keras_fivo.cells.latent_cell import LatentCell, last_active
+from keras_fivo.cells.recurrent_cell import RecurrentCell, over_time
+from keras_fivo.cells.step_result import last_active
 from keras_fivo.distributions import Distribution
-from keras_fivo.heads import NormalHead
-from keras_fivo.networks import Network, Recurrence
-from keras_fivo.proposals import ProposalSizes
 from keras_fivo.types import Nested, Tensor
 
 
-def checked_rate(dropout: float) -> float:
-    """A rate of dropout in [0, 1)."""
-    if not 0 <= dropout < 1:
-        raise ValueError(
-            f"`dropout` must lie in [0, 1). Received: dropout={dropout!r}"
-        )
-    return float(dropout)
-
-
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class VRNNCell(LatentCell):
+class VRNNCell(RecurrentCell):
     """A VRNN in the form of the FIVO paper.
 
     An RNN reads the encoded previous observation and the encoded previous
@@ -66,127 +54,28 @@ class VRNNCell(LatentCell):
         Appendix.
     """
 
-    def __init__(
-        self,
-        latent_dim: int,
-        units: int | None = None,
-        emission: Any = "bernoulli",
-        proposal: Any = "filtering",
-        hidden_units: Sequence[int] | None = None,
-        data_encoding_dim: int | None = None,
-        latent_encoding_dim: int | None = None,
-        recurrent: Any = None,
-        activation: Any = "relu",
-        dropout: float = 0.0,
-        min_scale: float = 1e-3,
-        scale_bias: float = 0.25,
-        center_present: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(latent_dim, emission, proposal, **kwargs)
-        self.units = self.latent_dim if units is None else int(units)
-        self.hidden_units = [
-            int(x)
-            for x in ([self.units] if hidden_units is None else hidden_units)
-        ]
-        self.data_encoding_dim = int(data_encoding_dim or self.units)
-        self.latent_encoding_dim = int(latent_encoding_dim or self.units)
-        self.activation = keras.activations.get(activation)
-        self.min_scale = float(min_scale)
-        self.scale_bias = float(scale_bias)
-        self.center_present = bool(center_present)
-        self.dropout = checked_rate(dropout)
-        self.recurrent = recurrent
-        self._create_networks(recurrent)
-
-    def _create_networks(self, recurrent: Any) -> None:
-        options = {"activation": self.activation, "dtype": self.dtype_policy}
-        self.data_encoder = Network(
-            [*self.hidden_units, self.data_encoding_dim],
-            name="data_encoder",
-            **options,
-        )
-        self.latent_encoder = Network(
-            [*self.hidden_units, self.latent_encoding_dim],
-            name="latent_encoder",
-            **options,
-        )
-        self.transition = NormalHead(
-            self.latent_dim,
-            self.hidden_units,
-            min_scale=self.min_scale,
-            scale_bias=self.scale_bias,
-            name="transition",
-            **options,
-        )
-        if recurrent is None:
-            recurrent = keras.layers.LSTMCell(
-                self.units, name="lstm_cell", dtype=self.dtype_policy
-            )
-        self.recurrence = Recurrence(
-            recurrent, name="recurrence", dtype=self.dtype_policy
-        )
-
-    def build_parts(self, observation_dim: int, control_dim: int) -> None:
-        """Creates the weights of the networks."""
-        self.control_dim = control_dim
-        hidden = self.recurrence.output_dim
-        self.data_encoder.build([observation_dim])
-        self.latent_encoder.build([self.latent_dim])
+    def build_recurrent_parts(self) -> Sequence[int]:
+        """Builds the RNN and the transition; see `RecurrentCell`."""
         self.recurrence.build(
-            self.data_encoding_dim, self.latent_encoding_dim, control_dim
+            self.data_encoding_dim, self.latent_encoding_dim, self.control_dim
         )
-        self.transition.build([hidden])
-        self.emission.build(
-            [self.latent_encoding_dim, hidden],
-            observation_dim,
-            self.hidden_units,
-        )
-        self.proposal.build(
-            ProposalSizes(
-                context_dims=[hidden],
-                present_dim=self.data_encoding_dim,
-                latent_dim=self.latent_dim,
-                hidden_units=self.hidden_units,
-                recurrent_dim=self.units,
-                scale_options={
-                    "min_scale": self.min_scale,
-                    "scale_bias": self.scale_bias,
-                    "activation": self.activation,
-                },
-            )
-        )
+        self.transition.build([self.recurrence.output_dim])
+        return [self.recurrence.output_dim]
 
     def encode(
         self, inputs: dict, observed_state: dict
     ) -> tuple[dict, Nested, dict]:
         """Encodes observations and reads the recurrence's part ahead."""
-        observations = inputs["observations"]
-        centred = self.standardize(observations)
-        first = ops.expand_dims(observed_state["previous"], 0)
-        centred = ops.concatenate([first, centred], axis=0)
-        encoded = self.data_encoder.call([centred])
-        masks = self._dropout_masks(inputs)
-        previous, present = encoded[:-1], encoded[1:]
-        if not self.center_present:
-            present = self.data_encoder.call([observations])
-        if masks:
-            previous, present = (
-                previous * masks["data"],
-                present * masks["data"],
-            )
-        past = self._past(previous, inputs.get("controls"))
-        for name in ("hidden", "latent"):
-            if masks:
-                past[name] = ops.broadcast_to(
-                    masks[name],
-                    (ops.shape(previous)[0], *ops.shape(masks[name])),
-                )
-        return (
-            past,
-            present,
-            {"previous": last_active(centred, inputs["active"])},
+        masks = self.dropout_masks(inputs)
+        previous, present, centred = self.encode_observations(
+            inputs, observed_state["previous"], masks
         )
+        past = self._past(previous, inputs.get("controls"))
+        if masks:
+            past["hidden"] = over_time(masks["hidden"], previous)
+            past["latent"] = over_time(masks["latent"], previous)
+        after = {"previous": last_active(centred, inputs["active"])}
+        return past, present, after
 
     def past_features(
         self, observed_state: dict, controls: Tensor | None = None
@@ -197,13 +86,6 @@ class VRNNCell(LatentCell):
 
     def _past(self, previous: Tensor, controls: Tensor | None) -> dict:
         return {"recurrence": self.recurrence.read_ahead(previous, controls)}
-
-    def _dropout_masks(self, inputs: dict) -> dict:
-        keep = 1.0 - self.dropout
-        return {
-            name: ops.cast(uniforms < keep, self.compute_dtype) / keep
-            for name, uniforms in inputs.get("dropout", {}).items()
-        }
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """Advances the RNN."""
@@ -225,26 +107,18 @@ class VRNNCell(LatentCell):
         """p(z_t | h_t)."""
         return self.transition.distribution([context["hidden"]])
 
-    def embed(self, latent: Tensor) -> Tensor:
-        """Encodes z_t."""
-        return self.latent_encoder.call([latent])
-
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
         """p(x_t | z_t, h_t)."""
         return self.emission.distribution(
-            [self._masked(context, embedded), context["hidden"]]
+            [self.mask_latent(context, embedded), context["hidden"]]
         )
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """The RNN's state and the encoded latent."""
-        latent = self._masked(context, embedded)
+        latent = self.mask_latent(context, embedded)
         return {"recurrent": context["recurrent"], "latent": latent}
-
-    def _masked(self, context: Nested, embedded: Tensor) -> Tensor:
-        mask = context.get("latent_mask")
-        return embedded if mask is None else embedded * mask
 
     def get_initial_state(self, rows: int) -> Nested:
         """Zeros."""
@@ -258,43 +132,3 @@ class VRNNCell(LatentCell):
     def initial_observed_state(self, batch: int) -> dict:
         """The centred previous observation: zeros."""
         return {"previous": ops.zeros((batch, self.observation_dim))}
-
-    def dropout_sizes(self) -> dict[str, int]:
-        """Sizes of the masks of dropout."""
-        if not self.dropout:
-            return {}
-        return {
-            "data": self.data_encoding_dim,
-            "latent": self.latent_encoding_dim,
-            "hidden": self.recurrence.output_dim,
-        }
-
-    def get_config(self) -> dict:
-        """Constructor arguments."""
-        config = {
-            name: getattr(self, name)
-            for name in (
-                "units",
-                "hidden_units",
-                "data_encoding_dim",
-                "latent_encoding_dim",
-                "dropout",
-                "min_scale",
-                "scale_bias",
-                "center_present",
-            )
-        }
-        config["activation"] = keras.activations.serialize(self.activation)
-        config["recurrent"] = self.recurrent and (
-            keras.saving.serialize_keras_object(self.recurrent)
-        )
-        return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "VRNNCell":
-        """Rebuilds the cell with its parts."""
-        config = dict(config)
-        recurrent = config.pop("recurrent", None)
-        if recurrent is not None:
-            recurrent = keras.saving.deserialize_keras_object(recurrent)
-        return cls(recurrent=recurrent, **config)

@@ -1,0 +1,127 @@
+"""Metrics whose values over a data set do not depend on its batches."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Ratio(keras.metrics.Metric):
+    """Sum over sum: the same however a data set is cut into batches."""
+
+    def __init__(self, name: str = "ratio", **kwargs: Any) -> None:
+        super().__init__(name=name, dtype="float32", **kwargs)
+        self.numerator = self.add_variable((), "zeros", name="numerator")
+        self.denominator = self.add_variable((), "zeros", name="denominator")
+
+    def update_state(self, numerator: Tensor, denominator: Tensor) -> None:
+        """Adds to both sums."""
+        self.numerator.assign_add(ops.cast(numerator, "float32"))
+        self.denominator.assign_add(ops.cast(denominator, "float32"))
+
+    def result(self) -> Tensor:
+        """The ratio; 0 before the first update."""
+        return self.numerator / ops.maximum(self.denominator, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class Count(keras.metrics.Metric):
+    """A sum."""
+
+    def __init__(self, name: str = "count", **kwargs: Any) -> None:
+        super().__init__(name=name, dtype="float32", **kwargs)
+        self.total = self.add_variable((), "zeros", name="total")
+
+    def update_state(self, value: Tensor) -> None:
+        """Adds to the sum."""
+        self.total.assign_add(ops.cast(value, "float32"))
+
+    def result(self) -> Tensor:
+        """The sum."""
+        return self.total.value + 0.0
+
+
+class FilterMetrics:
+    """What `fit` and `evaluate` report, all in nats.
+
+    * `loss`: what is minimised: the mean over sequences of -bound / length,
+      or of -bound.
+    * `bound_per_step`: sum of bounds / sum of lengths.
+    * `bound_per_sequence`: sum of bounds / number of sequences.
+    * `kl_per_step`: analytic KL(q || p), sum over sum.
+    * `ess`: effective sample size, mean over steps.
+    * `resampling_rate`: fraction of steps after which particles were
+      resampled.
+    * `dead_sequences`: sequences all of whose particles died: they are in
+      the bounds, which are then -inf, and not in the loss.
+    * `skipped_updates`: steps whose loss or gradient was not finite, which
+      changed no weight.
+    """
+
+    RATIOS = (
+        "loss",
+        "bound_per_step",
+        "bound_per_sequence",
+        "kl_per_step",
+        "ess",
+        "resampling_rate",
+    )
+    COUNTS = ("dead_sequences", "skipped_updates")
+
+    def __init__(self) -> None:
+        self.ratios = {name: Ratio(name=name) for name in self.RATIOS}
+        self.counts = {name: Count(name=name) for name in self.COUNTS}
+
+    def as_list(self) -> list:
+        """All metrics."""
+        return [*self.ratios.values(), *self.counts.values()]
+
+    def update(self, losses: dict, report: dict, finite: Tensor) -> None:
+        """Adds one batch.
+
+        Args:
+            losses: Named losses, scalars; the first is `loss`, any other is
+                reported under its name by the model's own metrics.
+            report: As from `summarize`.
+            finite: Bool scalar, whether the step was applied.
+        """
+        loss = next(iter(losses.values()))
+        safe = ops.where(finite, loss, ops.zeros_like(loss))
+        used = ops.cast(finite, "float32") * report["counted"]
+        self.ratios["loss"].update_state(safe * used, used)
+        for name in self.RATIOS[1:]:
+            self.ratios[name].update_state(*report[name])
+        self.counts["dead_sequences"].update_state(report["dead_sequences"])
+        self.counts["skipped_updates"].update_state(
+            1.0 - ops.cast(finite, "float32")
+        )
+
+
+def summarize(result: Any) -> dict:
+    """Sums of one batch, for `FilterMetrics.update`.
+
+    Args:
+        result: A `FilterResult`.
+    """
+    lengths = ops.cast(result.lengths, "float32")
+    real = lengths > 0
+    bounds = ops.stop_gradient(result.log_evidence)
+    total = ops.sum(ops.where(real, bounds, ops.zeros_like(bounds)))
+    steps = ops.sum(lengths)
+    sequences = ops.sum(ops.cast(real, "float32"))
+    dead = ops.sum(ops.cast(real & (bounds == -float("inf")), "float32"))
+    active = ops.cast(result.active, "float32")
+    ess = ops.sum(result.effective_sample_size * active)
+    resampled = ops.sum(ops.cast(result.resampled, "float32") * active)
+    return {
+        "bound_per_step": (total, steps),
+        "bound_per_sequence": (total, sequences),
+        "kl_per_step": (ops.sum(result.kl), steps),
+        "ess": (ess, steps),
+        "resampling_rate": (resampled, steps),
+        "dead_sequences": dead,
+        "counted": sequences - dead,
+    }
