@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_fivo.types import Tensor
+from keras_fivo.types import Shape, Tensor
 
 
 class Distribution:
@@ -12,8 +12,10 @@ class Distribution:
 
     A subclass lists its parameters in `parameter_names`, computes
     `entry_log_prob` and `sample`, and says in `noise` which random numbers
-    `sample` turns into a sample: `"normal"` or `"uniform"`, of the shape of
-    one sample. Distributions never draw.
+    `sample` turns into a sample, `"normal"` or `"uniform"`, and in
+    `noise_per_entry` how many of them an entry takes. Noise has the shape of
+    one sample, but for a last axis that many times as long: first the first
+    numbers of all entries, then the second. Distributions never draw.
 
     Discrete distributions sample by the inverse of their distribution
     function and are not differentiable in their parameters.
@@ -21,6 +23,12 @@ class Distribution:
 
     parameter_names: tuple[str, ...] = ()
     noise: str = "normal"
+    noise_per_entry: int = 1
+
+    @classmethod
+    def noise_shape(cls, event_dim: int) -> Shape:
+        """Shape of the noise of one event of this size."""
+        return (event_dim * cls.noise_per_entry,)
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
         """Log density of each entry, in nats, of the shape of `value`."""
@@ -29,7 +37,7 @@ class Distribution:
         )
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Turns noise of the shape of one sample into a sample."""
+        """Turns noise into a sample; see above for the shape of noise."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `sample`."
         )
@@ -43,6 +51,18 @@ class Distribution:
     def mode(self) -> Tensor:
         """The most probable value, of the shape of one sample."""
         raise NotImplementedError(f"{type(self).__name__} has no mode.")
+
+    def quantile(self, probability: float | Tensor) -> Tensor:
+        """The smallest value whose distribution function is not below.
+
+        Args:
+            probability: Between 0 and 1, a number or of the shape of one
+                sample.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no quantile in closed form. "
+            "Take quantiles of samples."
+        )
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log density of each row.

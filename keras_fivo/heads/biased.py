@@ -1,0 +1,42 @@
+"""What heads with a bias taken from the data have in common."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_fivo.heads.head import Head
+
+
+class BiasedHead(Head):
+    """A head that starts from the mean of the data.
+
+    `initial_bias` is a weight that is not trained, `(event_dim,)`, added to
+    the outputs for the location: `adapt` sets it, so that training begins
+    where an independent model of the data would end.
+    """
+
+    def build(
+        self,
+        input_dims: Sequence[int],
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] = (),
+    ) -> None:
+        """Creates the weights; see `Head.build`."""
+        super().build(input_dims, event_dim, hidden_units)
+        self.initial_bias = self.add_weight(
+            name="initial_bias",
+            shape=(self.event_dim,),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            dtype="float32",
+        )
+
+    def adapt(self, mean: Any) -> None:
+        """Sets the initial bias; see `bias_from_mean`."""
+        self.initial_bias.assign(self.bias_from_mean(mean))
+
+    def bias_from_mean(self, mean: Any) -> Any:
+        """The outputs, NumPy `(event_dim,)`, that give this mean."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `bias_from_mean`."
+        )

@@ -1,0 +1,133 @@
+"""What every head offers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.distributions import Distribution
+from keras_fivo.networks import Network
+from keras_fivo.types import Shape, Tensor
+
+
+class Head(keras.layers.Layer):
+    """A network whose outputs are the parameters of a distribution.
+
+    A subclass says how many outputs each entry of an event takes
+    (`outputs_per_entry`), which distribution it gives
+    (`distribution_class`), and turns outputs into it (`parametrize`).
+
+    Args:
+        event_dim: Size of one event; None: set by the owner from the data.
+        hidden_units: Sizes of the hidden layers; None: the owner's default.
+        activation: Activation of the hidden layers.
+    """
+
+    outputs_per_entry = 1
+    distribution_class: type[Distribution] = Distribution
+
+    def __init__(
+        self,
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] | None = None,
+        activation: Any = "relu",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"name": "emission", **kwargs})
+        if event_dim is not None and int(event_dim) < 1:
+            raise ValueError(
+                "`event_dim` must be a positive size. "
+                f"Received: event_dim={event_dim!r}"
+            )
+        self.event_dim = None if event_dim is None else int(event_dim)
+        self.hidden_units = (
+            None if hidden_units is None else [int(x) for x in hidden_units]
+        )
+        self.activation = keras.activations.get(activation)
+        self.network: Network | None = None
+
+    def build(
+        self,
+        input_dims: Sequence[int],
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] = (),
+    ) -> None:
+        """Creates the weights.
+
+        Args:
+            input_dims: Sizes of the inputs, in their order.
+            event_dim: Size of an event, where the constructor left it open.
+            hidden_units: Hidden sizes, where the constructor left them open.
+        """
+        if self.event_dim is None:
+            self.event_dim = int(event_dim)
+        elif event_dim is not None and int(event_dim) != self.event_dim:
+            raise ValueError(
+                f"{type(self).__name__} was made for events of size "
+                f"{self.event_dim}. Received: data with {event_dim} "
+                "features. Pass the head that size, or leave it out."
+            )
+        if self.hidden_units is not None:
+            hidden_units = self.hidden_units
+        self.network = Network(
+            [*hidden_units, self.event_dim * self.outputs_per_entry],
+            activation=self.activation,
+            dtype=self.dtype_policy,
+            name="network",
+        )
+        self.network.build(input_dims)
+
+    def get_build_config(self) -> None:
+        """The owner builds its heads."""
+        return None
+
+    @property
+    def noise_shape(self) -> Shape:
+        """Shape of the noise that one event is made of."""
+        return self.distribution_class.noise_shape(self.event_dim)
+
+    def read_ahead(self, inputs: Tensor | Sequence[Tensor | None]) -> Tensor:
+        """See `Network.read_ahead`."""
+        return self.network.read_ahead(inputs)
+
+    def distribution(
+        self, inputs: Sequence[Tensor | None], ahead: Tensor | None = None
+    ) -> Distribution:
+        """The distribution given the features, in float32.
+
+        Args:
+            inputs: Tensors `(rows, size)`; see `Network.call`.
+            ahead: As from `read_ahead`, for the inputs that are not there.
+        """
+        outputs = self.network.call(inputs, ahead)
+        return self.parametrize(ops.cast(outputs, "float32"))
+
+    def parametrize(self, outputs: Tensor) -> Distribution:
+        """Turns outputs `(rows, event_dim * outputs_per_entry)`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `parametrize`."
+        )
+
+    def adapt(self, mean: Any) -> None:
+        """Sets what the head takes from the mean of the data, if anything.
+
+        Args:
+            mean: NumPy `(event_dim,)`, mean of the observed entries.
+        """
+
+    def check(self, observations: Any) -> None:
+        """Raises an error for observations outside the support.
+
+        Args:
+            observations: NumPy array of observed values, in any shape.
+        """
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = {
+            "event_dim": self.event_dim,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+        }
+        return {**super().get_config(), **config}

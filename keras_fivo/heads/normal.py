@@ -1,0 +1,32 @@
+"""A head for Normal events."""
+
+import keras
+from keras import ops
+
+from keras_fivo.distributions import Normal
+from keras_fivo.heads.scaled import ScaledHead
+from keras_fivo.types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class NormalHead(ScaledHead):
+    """A diagonal Normal: `scale = max(softplus(raw + scale_bias), min_scale)`.
+
+    Args:
+        event_dim: Size of one event; None: set by the owner from the data.
+        hidden_units: Sizes of the hidden layers; None: the owner's default.
+        activation: Activation of the hidden layers.
+        min_scale: Smallest standard deviation. 0 lets an emission collapse
+            on its data.
+        scale_bias: Added to the raw standard deviation before the softplus.
+        max_scale: Largest standard deviation, approached smoothly; see
+            `ScaledHead`. Default: no limit.
+    """
+
+    outputs_per_entry = 2
+    distribution_class = Normal
+
+    def parametrize(self, outputs: Tensor) -> Normal:
+        """First half the means, second half the raw scales."""
+        loc, raw = ops.split(outputs, 2, axis=-1)
+        return Normal(loc, self.positive(raw))
