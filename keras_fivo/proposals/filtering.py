@@ -35,11 +35,19 @@ class FilteringProposal(NormalProposal):
             dtype=self.dtype_policy,
             **options,
         )
+        self.known = [*sizes.known_context] or [False] * len(sizes.context_dims)
         self.head.build([*sizes.context_dims, sizes.present_dim])
 
-    def look_ahead(self, past: Nested, present: Tensor, inputs: dict) -> Nested:
-        """The present's part of the first layer, for all steps at once."""
-        return {"head": self.head.read_ahead(present)}
+    def look_ahead(
+        self,
+        past: Nested,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
+        """What the first layer takes of all that is known, for all steps."""
+        known = known or [None] * len(self.known)
+        return {"head": self.head.read_ahead([*known, present])}
 
     def distribution(
         self,
@@ -48,7 +56,11 @@ class FilteringProposal(NormalProposal):
         transition: Distribution,
     ) -> Distribution:
         """q(z_t | ...); see `Proposal.distribution`."""
-        proposal = self.head.distribution(context, present["head"])
+        remaining = [
+            None if known else feature
+            for known, feature in zip(self.known, context, strict=True)
+        ]
+        proposal = self.head.distribution(remaining, present["head"])
         if not self.residual:
             return proposal
         return Normal(proposal.loc + transition.mean, proposal.scale)

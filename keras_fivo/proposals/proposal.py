@@ -20,6 +20,8 @@ class ProposalSizes:
         latent_dim: Size of the latent.
         hidden_units: Hidden sizes, where the proposal leaves them open.
         recurrent_dim: Size of a backward recurrence, likewise.
+        known_context: Which features of the context are known before the
+            loop; empty: none.
         scale_options: Arguments of `NormalHead` for the scale, likewise.
     """
 
@@ -28,6 +30,7 @@ class ProposalSizes:
     latent_dim: int
     hidden_units: Sequence[int] = ()
     recurrent_dim: int = 32
+    known_context: Sequence[bool] = ()
     scale_options: dict = field(default_factory=dict)
 
 
@@ -48,13 +51,21 @@ class Proposal(keras.layers.Layer):
     def build(self, sizes: ProposalSizes) -> None:
         """Creates the weights, if there are any."""
 
-    def look_ahead(self, past: Nested, present: Tensor, inputs: dict) -> Nested:
+    def look_ahead(
+        self,
+        past: Nested,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
         """What `distribution` needs of the observations, by time.
 
         Args:
             past: The cell's features of the past, `(time, batch, ...)`.
             present: Encoded observations, `(time, batch, size)`.
             inputs: The dict that the cell encoded, with `active`.
+            known: The features of the context, `(time, batch, size)`, with
+                None for those that only the loop has; empty: all of them.
         """
         return {}
 

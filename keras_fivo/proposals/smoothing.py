@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_fivo.networks import Recurrence
 from keras_fivo.proposals.filtering import FilteringProposal
@@ -54,13 +55,26 @@ class SmoothingProposal(FilteringProposal):
             name="backward",
             dtype=self.dtype_policy,
         )
-        self.backward.build(sizes.present_dim)
+        known = zip(sizes.known_context, sizes.context_dims, strict=False)
+        known_dim = sum(size for is_known, size in known if is_known)
+        self.backward.build(known_dim + sizes.present_dim)
         super().build(replace(sizes, present_dim=units))
 
-    def look_ahead(self, past: Nested, present: Tensor, inputs: dict) -> Nested:
+    def look_ahead(
+        self,
+        past: Nested,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
         """The backward RNN's part of the first layer, for all steps."""
-        features = self.backward.run(present, inputs["active"], reverse=True)
-        return super().look_ahead(past, features, inputs)
+        features = [x for x in known if x is not None]
+        features = self.backward.run(
+            ops.concatenate([*features, present], axis=-1),
+            inputs["active"],
+            reverse=True,
+        )
+        return super().look_ahead(past, features, inputs, known)
 
     def get_config(self) -> dict:
         """Constructor arguments."""

@@ -1,0 +1,165 @@
+"""The stochastic recurrent neural network."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_fivo.cells.recurrent_cell import RecurrentCell, over_time
+from keras_fivo.cells.step_result import last_active
+from keras_fivo.distributions import Distribution
+from keras_fivo.types import Nested, Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class SRNNCell(RecurrentCell):
+    """An SRNN in the form of the code of the FIVO paper.
+
+    A deterministic RNN reads the encoded previous observation; its output
+    h_t depends on observations alone, so it runs once per sequence, before
+    the loop, however many particles there are. Given it the latents are a
+    Markov chain: transition p(z_t | z_{t-1}, h_t), emission
+    p(x_t | z_t, h_t). The proposal also sees the encoded x_t, or, where it
+    smooths, a backward RNN over [h_t, encoded x_t]; its mean is a residual
+    on the transition's. A missing past observation enters as the centre: the
+    model conditions on that, it does not marginalise.
+
+    The inputs of the networks, in their order: `data_encoder` x;
+    `recurrence` [encoded x_{t-1}, controls_t]; `transition`
+    [h_t, encoded z_{t-1}]; `proposal` [h_t, encoded z_{t-1}, encoded x_t];
+    `latent_encoder` z_t; `emission` [encoded z_t, h_t]. What the first
+    layers take from h_t is computed before the loop too.
+
+    Args:
+        latent_dim: Size of z.
+        units: Size of the LSTM, and of the networks' hidden layers and
+            encodings where they are not given. Default: `latent_dim`.
+        emission: A head, or `"bernoulli"` or `"normal"`.
+        proposal: A proposal, or `"filtering"`, `"smoothing"`,
+            `"transition"`.
+        hidden_units: Sizes of the hidden layers of all networks.
+        data_encoding_dim: Size of an encoded observation.
+        latent_encoding_dim: Size of an encoded latent.
+        recurrent: A Keras RNN cell in the place of the LSTM.
+        activation: Activation of hidden layers.
+        dropout: Rate at which features of the encoded observations, the
+            encoded latents and h_t are dropped in training; the masks stay
+            the same throughout a sequence.
+        min_scale: Smallest standard deviation of transition and proposal.
+        scale_bias: Bias of their raw standard deviations.
+        center_present: Whether the present observation is centred for the
+            encoder, as the previous one always is. The code of the FIVO
+            paper does not.
+
+    Reference:
+        Fraccaro et al., 2016, "Sequential Neural Models with Stochastic
+        Layers"; Maddison et al., 2017, "Filtering Variational Objectives",
+        Appendix.
+    """
+
+    known_context = (True, False)
+
+    def build_recurrent_parts(self) -> Sequence[int]:
+        """Builds the RNN and the transition; see `RecurrentCell`."""
+        self.recurrence.build(self.data_encoding_dim + self.control_dim)
+        context_dims = [self.recurrence.output_dim, self.latent_encoding_dim]
+        self.transition.build(context_dims)
+        return context_dims
+
+    def encode(
+        self, inputs: dict, observed_state: dict
+    ) -> tuple[dict, Nested, dict]:
+        """Encodes observations and runs the RNN over them."""
+        masks = self.dropout_masks(inputs)
+        previous, present, centred = self.encode_observations(
+            inputs, observed_state["previous"], masks
+        )
+        hidden, recurrent = self.recurrence.run_from(
+            observed_state["recurrent"],
+            _join(previous, inputs.get("controls")),
+            inputs["active"],
+        )
+        if masks:
+            hidden = hidden * masks["hidden"]
+        past = self._past(hidden)
+        if masks:
+            past["latent_mask"] = over_time(masks["latent"], previous)
+        after = {
+            "previous": last_active(centred, inputs["active"]),
+            "recurrent": recurrent,
+        }
+        return past, present, after
+
+    def past_features(
+        self, observed_state: dict, controls: Tensor | None = None
+    ) -> dict:
+        """`past` of the next step, for which the RNN advances by one."""
+        encoded = self.data_encoder.call([observed_state["previous"]])
+        hidden, _ = self.recurrence.call(
+            self.recurrence.read_ahead(_join(encoded, controls)),
+            None,
+            observed_state["recurrent"],
+        )
+        return self._past(hidden)
+
+    def _past(self, hidden: Tensor) -> dict:
+        return {
+            "hidden": hidden,
+            "transition": self.transition.read_ahead([hidden, None]),
+            "emission": self.emission.read_ahead(hidden),
+        }
+
+    def known_features(self, past: dict) -> list[Tensor | None]:
+        """h_t is known before the loop."""
+        return [past["hidden"], None]
+
+    def recur(self, states: Nested, past: dict) -> Nested:
+        """h_t, what networks take from it, and the previous latent."""
+        return {**past, "latent": states["latent"]}
+
+    def context_features(self, context: Nested) -> list[Tensor]:
+        """h_t and the encoded z_{t-1}."""
+        return [context["hidden"], context["latent"]]
+
+    def transition_distribution(self, context: Nested) -> Distribution:
+        """p(z_t | z_{t-1}, h_t)."""
+        return self.transition.distribution(
+            [None, context["latent"]], context["transition"]
+        )
+
+    def emission_distribution(
+        self, context: Nested, embedded: Tensor
+    ) -> Distribution:
+        """p(x_t | z_t, h_t)."""
+        return self.emission.distribution(
+            [self.mask_latent(context, embedded)], context["emission"]
+        )
+
+    def next_states(self, context: Nested, embedded: Tensor) -> Nested:
+        """The encoded latent."""
+        return {"latent": self.mask_latent(context, embedded)}
+
+    def get_initial_state(self, rows: int) -> Nested:
+        """Zeros."""
+        return {
+            "latent": ops.zeros(
+                (rows, self.latent_encoding_dim), self.compute_dtype
+            )
+        }
+
+    def initial_observed_state(self, batch: int) -> dict:
+        """The centred previous observation and the RNN's state: zeros.
+
+        The RNN has not read the previous observation yet: it does so
+        together with the controls of the step that follows.
+        """
+        return {
+            "previous": ops.zeros((batch, self.observation_dim)),
+            "recurrent": self.recurrence.initial_state(batch),
+        }
+
+
+def _join(encoded: Tensor, controls: Tensor | None) -> Tensor:
+    if controls is None:
+        return encoded
+    return ops.concatenate([encoded, ops.cast(controls, encoded.dtype)], -1)
