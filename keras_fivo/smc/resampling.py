@@ -81,19 +81,23 @@ def gather_particles(particles: Nested, ancestors: Tensor) -> Nested:
 
 
 def _invert(log_weights: Tensor, positions: Tensor) -> Tensor:
-    """First particle whose cumulative weight exceeds each position.
+    """First living particle whose cumulative weight exceeds each position.
 
-    The last cumulative weight is made exactly one and positions are kept
-    below it, so that a particle of weight zero is never chosen.
+    The largest cumulative weight of a living particle is made exactly one
+    and positions are kept below it, so that there always is such a particle,
+    in whichever order a backend adds up.
     """
     weights = normalize_weights(ops.stop_gradient(log_weights))
     cumulative = ops.cumsum(weights, axis=-1)
-    last = cumulative[:, -1:]
-    cumulative = cumulative / ops.where(last > 0, last, ops.ones_like(last))
+    cumulative = ops.where(weights > 0, cumulative, ops.zeros_like(weights))
+    largest = ops.max(cumulative, axis=-1, keepdims=True)
+    cumulative = cumulative / ops.where(
+        largest > 0, largest, ops.ones_like(largest)
+    )
     positions = ops.minimum(positions, _JUST_BELOW_ONE)
-    passed = ops.expand_dims(cumulative, 1) <= ops.expand_dims(positions, 2)
-    index = ops.sum(ops.cast(passed, "int32"), axis=-1)
-    return ops.minimum(index, int(log_weights.shape[-1]) - 1)
+    exceeds = ops.expand_dims(cumulative, 1) > ops.expand_dims(positions, 2)
+    index = ops.arange(int(log_weights.shape[-1]), dtype="int32")
+    return ops.min(ops.where(exceeds, index, index[-1]), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")

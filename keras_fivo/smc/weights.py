@@ -34,17 +34,19 @@ def log_mean_exp(log_weights: Tensor) -> Tensor:
     return log_sum_exp(log_weights) - math.log(num_particles)
 
 
-def normalize_weights(log_weights: Tensor, total: Tensor | None = None):
+def normalize_weights(log_weights: Tensor) -> Tensor:
     """Weights that sum to one over the last axis; all zero if none is alive.
 
     Args:
-        log_weights: `(..., particles)`, in nats.
-        total: Their `log_sum_exp`, where it is at hand.
+        log_weights: `(..., particles)`, in nats, of any size: the largest is
+            taken out first, so none of their differences is rounded away.
     """
-    total = log_sum_exp(log_weights) if total is None else total
-    alive = total > -math.inf
-    shift = ops.where(alive, total, ops.zeros_like(total))
-    return ops.exp(log_weights - ops.expand_dims(shift, -1))
+    largest = ops.max(log_weights, axis=-1, keepdims=True)
+    alive = largest > -math.inf
+    shift = ops.where(alive, largest, ops.zeros_like(largest))
+    weights = ops.exp(log_weights - shift)
+    total = ops.sum(weights, axis=-1, keepdims=True)
+    return weights / ops.where(alive, total, ops.ones_like(total))
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
