@@ -1,0 +1,143 @@
+"""`fit`: trains a model, or goes on with one."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import shlex
+import sys
+
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.pianoroll.config import FitSettings
+from recipes.settings import parse, parser_of
+
+SUMMARY = "Train a model, or resume a training that was stopped."
+_DESCRIPTION = """\
+Trains a latent sequence model on piano rolls. The best model by the bound on
+the validation split is kept as best.keras in the folder of the run. A run that
+was killed goes on when the same command is given again.
+
+  python -m recipes fit bach
+  python -m recipes fit jsb data_path=jsb.npz bound=fivo num_particles=4 \\
+      run=runs/jsb-fivo"""
+
+
+def parser():
+    """The argument parser."""
+    return parser_of(
+        FitSettings, "python -m recipes fit", _DESCRIPTION, positional="data"
+    )
+
+
+def main(argv):
+    """Runs the verb."""
+    given = parse(FitSettings, argv, parser(), positional="data")
+    command = shlex.join(["python", "-m", "recipes", "fit", *argv])
+    run_fit(FitSettings.from_given(given), command)
+
+
+def run_fit(settings, command="", verbose=True):
+    """Trains as the settings say.
+
+    Args:
+        settings: `FitSettings`.
+        command: str. What is noted in the record. Default: nothing.
+        verbose: bool. Default: `True`.
+
+    Returns:
+        `(RunFolder, record)`.
+
+    Raises:
+        RecipeError: For what the user can mend, before any training.
+    """
+    from recipes.run_folder import RunFolder
+
+    folder = RunFolder(settings.folder)
+    with told_to_the_user():
+        record = folder.claim(_identity(settings))
+    say = print if verbose else _silent
+    if record and record["status"] == "finished":
+        say(f"The run in {folder.path} is finished: {_outcome(record)}.")
+        return folder, record
+    model, train_data, valid_data = _prepare(settings, say)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    record = {
+        "command": command,
+        "status": "running",
+        "started": record["started"] if record else now,
+        "settings": settings.as_dict(),
+        "identity": _identity(settings),
+        "versions": versions(),
+        "weights": int(model.count_params()),
+    }
+    folder.write_record(record)
+    from recipes.training import train
+
+    try:
+        progress = train(
+            model, train_data, valid_data, folder, settings, verbose
+        )
+    except KeyboardInterrupt:
+        raise RecipeError(
+            f"Stopped. The same command resumes the run in {folder.path}."
+        ) from None
+    record |= {"status": "finished"} | dataclasses.asdict(progress)
+    folder.write_record(record)
+    say(f"Finished: {_outcome(record)}.")
+    say(f"Best model: {folder.best_path}")
+    return folder, record
+
+
+def _prepare(settings, say):
+    from recipes.modelling import build_model
+    from recipes.pianoroll.batches import evaluation_batches, train_batches
+    from recipes.pianoroll.data import load
+
+    with told_to_the_user():
+        rolls = load(settings.data, settings.data_path)
+        train_data = train_batches(rolls, settings)
+        valid_data = evaluation_batches(
+            rolls.valid, settings.evaluation_particles, settings.latent_dim
+        )
+        model = build_model(settings, train_data, "bernoulli")
+    say(f"{settings.data}: {train_data.summary()}")
+    say(
+        f"{settings.model} of {model.count_params():,} weights, "
+        f"{settings.bound} with {settings.num_particles} particles, "
+        f"backend {_backend()}; run folder {settings.folder}"
+    )
+    return model, train_data, valid_data
+
+
+def _identity(settings):
+    return settings.identity() | {"backend": _backend()}
+
+
+def _backend():
+    import keras
+
+    return keras.backend.backend()
+
+
+def _outcome(record):
+    if record["best"] is None:
+        return "no validation bound was finite"
+    return (
+        f"best validation bound {record['best']:.3f} nats per step after "
+        f"{record['best_updates']} of {record['updates']} updates, "
+        f"{record['seconds']:.0f} s, stopped by {record['stopped_by']}"
+    )
+
+
+def _silent(*_):
+    pass
+
+
+def versions():
+    """Versions of Python and of the packages that matter."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("keras_fivo", "keras", "numpy", "jax", "tensorflow", "torch"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

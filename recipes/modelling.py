@@ -1,0 +1,99 @@
+"""Models from settings."""
+
+import keras
+
+import keras_fivo as kf
+
+# Known by name: a cell that is not there yet is refused, and not missed.
+CELLS = {"vrnn": "VRNNCell", "srnn": "SRNNCell"}
+
+
+def build_bound(name, num_particles, settings):
+    """A bound of this name, resampling as the settings say.
+
+    Args:
+        name: str. `"elbo"`, `"iwae"` or `"fivo"`.
+        num_particles: int.
+        settings: Has `scheme`, `criterion`, `ess_fraction`, `temperature`.
+
+    Returns:
+        A `keras_fivo.Bound`.
+    """
+    if name == "elbo":
+        return kf.ELBO(num_particles)
+    if name == "iwae":
+        return kf.IWAE(num_particles)
+    scheme, criterion = settings.scheme, settings.criterion
+    if scheme == "relaxed":
+        scheme = kf.Relaxed(settings.temperature)
+    if criterion == "effective_sample_size":
+        criterion = kf.EffectiveSampleSize(settings.ess_fraction)
+    return kf.FIVO(num_particles, scheme, criterion)
+
+
+def build_cell(settings, emission):
+    """The cell that the settings describe.
+
+    Args:
+        settings: Has `model`, `latent_dim`, `units`, `hidden_units`,
+            `proposal` and `dropout`.
+        emission: A head of keras_fivo, or its name.
+    """
+    return getattr(kf, CELLS[settings.model])(
+        latent_dim=settings.latent_dim,
+        units=settings.units or settings.latent_dim,
+        hidden_units=settings.hidden_units,
+        emission=emission,
+        proposal=settings.proposal,
+        dropout=settings.dropout,
+    )
+
+
+def build_optimizer(settings):
+    """Adam, with the schedule, decay and clipping of the settings."""
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, settings.updates)
+    optimizer = keras.optimizers.Adam(
+        rate,
+        weight_decay=settings.weight_decay or None,
+        clipnorm=settings.clipnorm,
+    )
+    if settings.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def build_model(settings, train, emission):
+    """A compiled model, adapted to the training data.
+
+    Args:
+        settings: As `recipes.pianoroll.config.FitSettings`.
+        train: Batches of the training data, for `adapt`.
+        emission: A head of keras_fivo, or its name.
+
+    Returns:
+        A `keras_fivo.LatentSequenceModel`.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    bound = build_bound(settings.bound, settings.num_particles, settings)
+    chosen = settings.evaluation_bound
+    model = kf.LatentSequenceModel(
+        build_cell(settings, emission),
+        bound=bound,
+        evaluation_bound=build_bound(
+            settings.bound if chosen == "same" else chosen,
+            settings.evaluation_particles,
+            settings,
+        ),
+        loss_per=settings.loss_per,
+        seed=settings.seed,
+    )
+    model.adapt(train)
+    compiled = settings.jit_compile
+    model.compile(
+        optimizer=build_optimizer(settings),
+        jit_compile=compiled if compiled == "auto" else compiled == "true",
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
