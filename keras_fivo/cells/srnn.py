@@ -135,6 +135,11 @@ class SRNNCell(RecurrentCell):
             [self.mask_latent(context, embedded)], context["emission"]
         )
 
+    def emission_context(self, context: Nested) -> Nested:
+        """What the emission takes from h_t, and the mask of dropout."""
+        names = ("emission", "latent_mask")
+        return {name: context[name] for name in names if name in context}
+
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """The encoded latent."""
         return {"latent": self.mask_latent(context, embedded)}

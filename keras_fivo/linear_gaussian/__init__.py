@@ -1,0 +1,30 @@
+"""Exact answers for linear Gaussian state-space models."""
+
+from keras_fivo.linear_gaussian.chain import LinearGaussian as LinearGaussian
+from keras_fivo.linear_gaussian.filtering import (
+    KalmanResult as KalmanResult,
+)
+from keras_fivo.linear_gaussian.filtering import (
+    kalman_filter as kalman_filter,
+)
+from keras_fivo.linear_gaussian.messages import (
+    backward_messages as backward_messages,
+)
+from keras_fivo.linear_gaussian.messages import (
+    condition_transition as condition_transition,
+)
+from keras_fivo.linear_gaussian.messages import (
+    observation_messages as observation_messages,
+)
+from keras_fivo.linear_gaussian.sampling import Forecast as Forecast
+from keras_fivo.linear_gaussian.sampling import forecast as forecast
+from keras_fivo.linear_gaussian.sampling import (
+    sample_posterior as sample_posterior,
+)
+from keras_fivo.linear_gaussian.sampling import sample_prior as sample_prior
+from keras_fivo.linear_gaussian.smoothing import (
+    SmoothingResult as SmoothingResult,
+)
+from keras_fivo.linear_gaussian.smoothing import (
+    kalman_smoother as kalman_smoother,
+)

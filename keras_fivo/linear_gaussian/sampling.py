@@ -1,0 +1,181 @@
+"""Samples and forecasts of linear Gaussian models."""
+
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.linear_gaussian.chain import LinearGaussian
+from keras_fivo.linear_gaussian.filtering import (
+    filter_steps,
+    observed_entries,
+)
+from keras_fivo.linear_gaussian.linear_algebra import (
+    congruence,
+    matvec,
+    transpose,
+)
+from keras_fivo.linear_gaussian.smoothing import backward_conditionals
+from keras_fivo.types import Tensor
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Marginals of the future of each sequence; exact up to rounding.
+
+    Attributes:
+        latent_means: `(batch, num_steps, latent_dim)`.
+        latent_covariances: `(batch, num_steps, latent_dim, latent_dim)`.
+        means: `(batch, num_steps, features)`. Of the observations.
+        covariances: `(batch, num_steps, features, features)`.
+    """
+
+    latent_means: Tensor
+    latent_covariances: Tensor
+    means: Tensor
+    covariances: Tensor
+
+
+def sample_prior(
+    model: LinearGaussian, latent_noise: Tensor, emission_noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Samples latents and observations from the model.
+
+    Args:
+        model: The parameters.
+        latent_noise: `(batch, time, samples, latent_dim)`, standard Normal.
+        emission_noise: `(batch, time, samples, features)`, likewise.
+
+    Returns:
+        Latents and observations, of the shapes of their noises.
+    """
+    latent_noise, emission_noise = _time_first(latent_noise, emission_noise)
+    steps = model.steps(int(latent_noise.shape[0]))
+    noise = _times(ops.cholesky(steps["transition_covariance"]), latent_noise)
+
+    def step(latent: Tensor, now: dict) -> tuple[Tensor, Tensor]:
+        latent = _times(now["matrix"], latent) + now["shift"]
+        return latent, latent
+
+    shift = noise + ops.expand_dims(steps["transition_offset"], 2)
+    inputs = {"matrix": steps["transition_matrix"], "shift": shift}
+    _, latents = backend.scan(step, ops.zeros_like(shift[0]), inputs)
+    observations = (
+        _times(steps["emission_matrix"], latents)
+        + ops.expand_dims(steps["emission_offset"], 2)
+        + _times(ops.cholesky(steps["emission_covariance"]), emission_noise)
+    )
+    return ops.swapaxes(latents, 0, 1), ops.swapaxes(observations, 0, 1)
+
+
+def sample_posterior(
+    model: LinearGaussian,
+    observations: Tensor,
+    noise: Tensor,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Samples whole paths from p(z_1:T | x_1:T): filters, then goes back.
+
+    Args:
+        model: The parameters.
+        observations: `(batch, time, features)`; any value where missing.
+        noise: `(batch, time, samples, latent_dim)`, standard Normal.
+        mask: Bool `(batch, time)` or `(batch, time, features)`, True =
+            observed.
+
+    Returns:
+        Latents, of the shape of the noise.
+    """
+    observations, observed = observed_entries(observations, mask)
+    (noise,) = _time_first(noise)
+    steps = model.steps(int(observations.shape[0]))
+    found = filter_steps(steps, observations, observed)
+    factor = ops.cholesky(found["covariances"][-1])
+    last = ops.expand_dims(found["means"][-1], 1) + _times(factor, noise[-1])
+    if int(noise.shape[0]) == 1:
+        return ops.swapaxes(ops.expand_dims(last, 0), 0, 1)
+    back = backward_conditionals(steps, found)
+    spread = _times(ops.cholesky(back.pop("covariance")), noise[:-1])
+
+    def step(latent: Tensor, now: dict) -> tuple[Tensor, Tensor]:
+        distance = latent - ops.expand_dims(now["predicted"], 1)
+        latent = _times(now["gain"], distance) + now["spread"]
+        latent = latent + ops.expand_dims(now["mean"], 1)
+        return latent, latent
+
+    _, before = backend.scan(
+        step, last, {**back, "spread": spread}, reverse=True
+    )
+    latents = ops.concatenate([before, ops.expand_dims(last, 0)], axis=0)
+    return ops.swapaxes(latents, 0, 1)
+
+
+def forecast(
+    model: LinearGaussian,
+    observations: Tensor,
+    num_steps: int,
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+) -> Forecast:
+    """Marginals of the steps that follow each sequence's own last one.
+
+    Args:
+        model: The parameters; per-step ones reach into the future, or stay
+            as they are in their last entry.
+        observations: `(batch, time, features)`; any value where missing.
+        num_steps: Number of steps to forecast.
+        mask: Bool `(batch, time)` or `(batch, time, features)`, True =
+            observed.
+        lengths: Int `(batch,)`; by default all of the time axis.
+
+    Returns:
+        A `Forecast`.
+    """
+    observations, observed = observed_entries(observations, mask)
+    total, batch, features = ops.shape(observations)
+    if lengths is None:
+        lengths = ops.full((batch,), total, "int32")
+    lengths = ops.cast(ops.convert_to_tensor(lengths), "int32")
+    inside = ops.arange(total, dtype="int32")[:, None] < lengths
+    observed = ops.logical_and(observed, ops.expand_dims(inside, -1))
+    future = (num_steps, batch, features)
+    steps = model.steps(total + num_steps)
+    found = filter_steps(
+        steps,
+        ops.concatenate([observations, ops.zeros(future)], axis=0),
+        ops.concatenate([observed, ops.zeros(future, "bool")], axis=0),
+    )
+    index = ops.arange(num_steps, dtype="int32")[:, None] + lengths
+
+    def own(x: Tensor) -> Tensor:
+        wide = ops.broadcast_to(
+            x, (total + num_steps, batch, *ops.shape(x)[2:])
+        )
+        shape = (num_steps, batch) + (1,) * (len(x.shape) - 2)
+        chosen = ops.take_along_axis(wide, ops.reshape(index, shape), axis=0)
+        return ops.swapaxes(chosen, 0, 1)
+
+    means, covariances = found["means"], found["covariances"]
+    matrix = steps["emission_matrix"]
+    observation_covariances = (
+        congruence(matrix, covariances) + steps["emission_covariance"]
+    )
+    return Forecast(
+        latent_means=own(means),
+        latent_covariances=own(covariances),
+        means=own(matvec(matrix, means) + steps["emission_offset"]),
+        covariances=own(observation_covariances),
+    )
+
+
+def _times(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """`(..., m, n)` times each of `(..., samples, n)`."""
+    return ops.matmul(vectors, transpose(matrix))
+
+
+def _time_first(*noises: Tensor) -> list[Tensor]:
+    return [
+        ops.swapaxes(ops.convert_to_tensor(x, keras.config.floatx()), 0, 1)
+        for x in noises
+    ]
