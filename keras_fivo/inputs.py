@@ -134,6 +134,10 @@ def prepare_inputs(
     active = _active(observations, observed, data.get("lengths"))
     if observed is None:
         observed = active
+    elif len(observed.shape) == 3:
+        observed = observed & ops.expand_dims(active, -1)
+    else:
+        observed = observed & active
     center = ops.convert_to_tensor(center)
     filled = ops.where(_per_entry(observed), observations, center)
     prepared = {"observations": filled, "observed": observed, "active": active}

@@ -31,7 +31,7 @@ def _jax(function, variables):
         with keras.StatelessScope(state_mapping=pairs):
             return function()
 
-    return jax.grad(stateless)([v.value for v in variables])
+    return jax.jit(jax.grad(stateless))([v.value for v in variables])
 
 
 def _tensorflow(function, variables):
