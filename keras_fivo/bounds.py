@@ -170,25 +170,18 @@ class Bound(Configurable):
             state = self.initial_state(cell, batch)
         if "dropout" in noise:
             inputs = {**inputs, "dropout": noise["dropout"]}
-        past, present, observed_state = cell.encode(inputs, state["observed"])
-        times = ops.arange(num_steps, dtype="int32")[:, None]
-        step = times + state["step"]
+        model_inputs, observed_state = _encode(cell, inputs, state)
+        filter_state = {
+            name: state[name]
+            for name in ("particles", "log_weights", "log_evidence")
+        }
         result = particle_filter(
             cell,
+            filter_state,
             {
-                name: state[name]
-                for name in ("particles", "log_weights", "log_evidence")
-            },
-            {
-                "model": {
-                    "past": past,
-                    "present": cell.look_ahead(past, present, inputs),
-                    "step": step,
-                    "observations": inputs["observations"],
-                    "observed": inputs["observed"],
-                },
+                "model": model_inputs,
                 "active": inputs["active"],
-                "step": step,
+                "step": model_inputs["step"],
             },
             {"model": noise["latent"], "resampling": noise.get("resampling")},
             num_particles=self.num_particles,
@@ -290,6 +283,21 @@ class FIVO(Bound):
             "scheme": serialize(self.scheme),
             "criterion": serialize(self.criterion),
         }
+
+
+def _encode(cell: Any, inputs: dict, state: dict) -> tuple[dict, dict]:
+    """What the cell computes before the loop, and the new observed state."""
+    past, present, observed_state = cell.encode(inputs, state["observed"])
+    steps = ops.arange(ops.shape(inputs["active"])[0], dtype="int32")
+    steps = ops.expand_dims(steps, -1) + state["step"]
+    encoded = {
+        "past": past,
+        "present": cell.look_ahead({**past, "step": steps}, present, inputs),
+        "step": steps,
+        "observations": inputs["observations"],
+        "observed": inputs["observed"],
+    }
+    return encoded, observed_state
 
 
 _BOUNDS: dict[str, type[Bound]] = {"elbo": ELBO, "iwae": IWAE, "fivo": FIVO}

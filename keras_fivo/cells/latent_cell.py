@@ -25,7 +25,8 @@ class LatentCell(keras.layers.Layer):
 
     All methods but `encode` and `look_ahead` work on rows, of which each
     belongs to one particle; their arguments have no time axis. A method
-    reads its arguments and the cell's weights and nothing else.
+    reads its arguments and the cell's weights and nothing else. After
+    `encode`, `past` gets the number of the step, from 0, as `step`.
 
     Args:
         latent_dim: Size of the latent.
@@ -136,6 +137,14 @@ class LatentCell(keras.layers.Layer):
         raise NotImplementedError(
             f"{type(self).__name__} must implement `emission_distribution`."
         )
+
+    def emission_context(self, context: Nested) -> Nested:
+        """The part of the context that the emission reads; by default all.
+
+        Where the emission is computed after the loop, this part is kept for
+        all steps.
+        """
+        return context
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """What the next step needs; by default the latent."""
@@ -271,17 +280,16 @@ class LatentCell(keras.layers.Layer):
     def _propose(
         self, inputs: dict, states: Nested
     ) -> tuple[dict, Nested, Nested]:
-        context = self.recur(states, inputs["past"])
-        transition = self._transition(context, inputs["past"], inputs["step"])
+        past = {**inputs["past"], "step": inputs["step"]}
+        context = self.recur(states, past)
+        transition = self._transition(context, past)
         proposal = self.proposal_distribution(
             context, inputs["present"], transition
         )
         latent, log_proposal = proposal.sample_and_log_prob(inputs["noise"])
-        log_transition = (
-            log_proposal
-            if proposal is transition
-            else transition.log_prob(latent)
-        )
+        log_transition = log_proposal
+        if proposal is not transition:
+            log_transition = transition.log_prob(latent)
         embedded = self.embed(latent)
         result = {
             "latent": latent,
@@ -289,7 +297,10 @@ class LatentCell(keras.layers.Layer):
             "log_proposal": log_proposal,
             "kl": ops.stop_gradient(analytic_kl(proposal, transition)),
         }
-        proposed = {"context": context, "embedded": embedded}
+        proposed = {
+            "context": self.emission_context(context),
+            "embedded": embedded,
+        }
         return result, self.next_states(context, embedded), proposed
 
     def generate(
@@ -307,8 +318,9 @@ class LatentCell(keras.layers.Layer):
         Returns:
             A dict of `observations`, `means` and `latents`, and new states.
         """
+        past = {**past, "step": step}
         context = self.recur(states, past)
-        latent = self._transition(context, past, step).sample(noise["latent"])
+        latent = self._transition(context, past).sample(noise["latent"])
         embedded = self.embed(latent)
         emission = self.emission_distribution(context, embedded)
         sampled = {
@@ -318,14 +330,12 @@ class LatentCell(keras.layers.Layer):
         }
         return sampled, self.next_states(context, embedded)
 
-    def _transition(
-        self, context: Nested, past: dict, step: Tensor
-    ) -> Distribution:
+    def _transition(self, context: Nested, past: dict) -> Distribution:
         transition = self.transition_distribution(context)
         initial = self.initial_distribution(past)
-        if initial is None:
-            return transition
-        return initial.select(step == 0, transition)
+        if initial is not None:
+            return initial.select(past["step"] == 0, transition)
+        return transition
 
     def get_config(self) -> dict:
         """Constructor arguments."""

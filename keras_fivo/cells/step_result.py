@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from keras_fivo.distributions import Distribution, Normal
+from keras_fivo.distributions import (
+    Distribution,
+    MultivariateNormal,
+    Normal,
+)
 from keras_fivo.types import Tensor
 
 
@@ -48,4 +52,13 @@ def analytic_kl(proposal: Distribution, transition: Distribution) -> Tensor:
         return ops.zeros_like(proposal.mean[..., 0])
     if isinstance(proposal, Normal) and isinstance(transition, Normal):
         return proposal.kl(transition)
+    full = _as_multivariate(proposal), _as_multivariate(transition)
+    if None not in full:
+        return full[0].kl(full[1])
     return ops.full_like(proposal.mean[..., 0], float("nan"))
+
+
+def _as_multivariate(density: Distribution) -> MultivariateNormal | None:
+    if isinstance(density, Normal):
+        return MultivariateNormal.from_normal(density)
+    return density if isinstance(density, MultivariateNormal) else None

@@ -115,6 +115,10 @@ class VRNNCell(RecurrentCell):
             [self.mask_latent(context, embedded), context["hidden"]]
         )
 
+    def emission_context(self, context: Nested) -> Nested:
+        """All but the RNN's state."""
+        return {k: v for k, v in context.items() if k != "recurrent"}
+
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """The RNN's state and the encoded latent."""
         latent = self.mask_latent(context, embedded)

@@ -49,7 +49,6 @@ class LatentSequenceModel(Verbs, backend.Trainer, keras.Model):
         `evaluation_bound`, in nats.
 
     Example:
-
     ```python
     cell = kf.VRNNCell(latent_dim=8, units=16, emission="bernoulli")
     model = kf.LatentSequenceModel(cell, bound=kf.FIVO(num_particles=4))

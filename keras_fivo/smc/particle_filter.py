@@ -107,57 +107,98 @@ def particle_filter(
     Returns:
         A `FilterResult`, batch first.
     """
-    never = isinstance(criterion, Never)
-    defer = never and not keep_paths and num_particles <= 32
-
-    def step(carry: dict, now: dict) -> tuple[dict, dict]:
-        rows = expand_rows(now["model"], num_particles)
-        rows["noise"] = flatten_rows(now["noise"])
-        particles, increment, record, proposed = model.propose(
-            rows, carry["particles"]
-        )
-        if not defer:
-            increment = increment + model.weigh(rows, proposed)
-        increment = _split(increment, num_particles)
-        increment = _where_active(now["active"], increment)
-        log_weights = carry["log_weights"] + increment
-        if keep_state:
-            particles = _freeze(
-                now["active"], particles, carry["particles"], num_particles
-            )
-        new = {**carry, "particles": particles, "log_weights": log_weights}
-        kept = {
-            "kl": _where_active(
-                now["active"], _split(record["kl"], num_particles)
-            ),
-            "log_weights": log_weights,
-        }
-        if keep_paths:
-            kept["latents"] = record["latent"]
-        if defer:
-            kept["increment"], kept["proposed"] = increment, proposed
-        if not never:
-            new, ancestors, kept["resampled"] = _resample(
-                new, now, scheme, criterion, average
-            )
-            if keep_paths:
-                kept["ancestors"] = ancestors
-        return new, kept
-
+    step = _Step(
+        model,
+        num_particles,
+        scheme,
+        criterion,
+        average,
+        keep_paths,
+        keep_state,
+    )
     scanned = {
         "model": inputs["model"],
         "active": inputs["active"],
         "step": inputs["step"],
         "noise": noise["model"],
     }
-    if not never:
+    if not step.never:
         scanned["resampling"] = noise["resampling"]
     final, kept = backend.scan(step, state, scanned)
-    if defer:
+    if step.defers:
         final, kept["log_weights"] = _weigh_all(
             model, state, final, kept, inputs, num_particles
         )
     return _result(final, kept, inputs, num_particles, average)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of the filter, with the settings of a run."""
+
+    model: StateSpaceModel
+    num_particles: int
+    scheme: ResamplingScheme
+    criterion: Criterion
+    average: Callable[[Tensor], Tensor]
+    keep_paths: bool
+    keep_state: bool
+
+    @property
+    def never(self) -> bool:
+        """Whether no step resamples."""
+        return isinstance(self.criterion, Never)
+
+    @property
+    def defers(self) -> bool:
+        """Whether log p(x_t | z_t) of all steps is computed after the scan.
+
+        Many particles would take much memory at once, and gain little.
+        """
+        return self.never and not self.keep_paths and self.num_particles <= 32
+
+    def __call__(self, carry: dict, now: dict) -> tuple[dict, dict]:
+        """Proposes, weighs and resamples; returns the carry and what is kept.
+
+        Args:
+            carry: The state of the filter.
+            now: Inputs and noise of the step, `(batch, ...)`.
+        """
+        rows = expand_rows(now["model"], self.num_particles)
+        rows["noise"] = flatten_rows(now["noise"])
+        particles, increment, record, proposed = self.model.propose(
+            rows, carry["particles"]
+        )
+        if not self.defers:
+            increment = increment + self.model.weigh(rows, proposed)
+        increment = self._of_active(now, increment)
+        log_weights = carry["log_weights"] + increment
+        if self.keep_state:
+            particles = _freeze(
+                now["active"], particles, carry["particles"], self.num_particles
+            )
+        new = {**carry, "particles": particles, "log_weights": log_weights}
+        kept = {
+            "kl": self._of_active(now, record["kl"]),
+            "log_weights": log_weights,
+        }
+        if self.keep_paths:
+            kept["latents"] = record["latent"]
+        if self.defers:
+            kept["increment"], kept["proposed"] = increment, proposed
+            del kept["log_weights"]
+        if not self.never:
+            new, ancestors, kept["resampled"] = _resample(
+                new, now, self.scheme, self.criterion, self.average
+            )
+            if self.keep_paths:
+                kept["ancestors"] = ancestors
+        return new, kept
+
+    def _of_active(self, now: dict, rows: Tensor) -> Tensor:
+        """Values `(batch, particles)`, zero where the step does not count."""
+        values = ops.reshape(rows, (-1, self.num_particles))
+        return _where_active(now["active"], values)
 
 
 def _resample(
@@ -272,10 +313,6 @@ def flatten_rows(tree: Nested) -> Nested:
 
 def _merge_time(x: Tensor) -> Tensor:
     return ops.reshape(x, (-1, *ops.shape(x)[2:]))
-
-
-def _split(rows: Tensor, num_particles: int) -> Tensor:
-    return ops.reshape(rows, (-1, num_particles))
 
 
 def _where_active(active: Tensor, values: Tensor) -> Tensor:
