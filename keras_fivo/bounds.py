@@ -311,5 +311,5 @@ def get_bound(identifier: Any, argument: str = "bound") -> Bound:
 def _is_count(value: Any) -> bool:
     try:
         return int(value) == value and value >= 1
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False

@@ -109,8 +109,10 @@ def test_padding_changes_nothing(proposal):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("proposal", ["filtering", "smoothing"])
-@pytest.mark.parametrize("emission", ["normal", "bernoulli"])
+@pytest.mark.parametrize(
+    ("proposal", "emission"),
+    [("filtering", "bernoulli"), ("smoothing", "normal")],
+)
 def test_nothing_observed_leaves_values_and_gradients_finite(
     proposal, emission
 ):
@@ -174,11 +176,11 @@ def pieces(arguments, noise, splits):
 
 
 RESUMED = {
-    "systematic": (kf.FIVO(4), [[3], [2, 4]]),
+    "systematic": (kf.FIVO(4), [[2, 4]]),
     "one step at a time": (kf.FIVO(4, "multinomial"), [[1, 2, 3, 4, 5]]),
-    "given steps": (kf.FIVO(3, criterion=kf.AtSteps([1, 4])), [[2]]),
+    "given steps": (kf.FIVO(3, criterion=kf.AtSteps([1, 4])), [[3]]),
     "mean": (kf.ELBO(2), [[1, 4]]),
-    "importance weights": (kf.IWAE(3), [[5]]),
+    "importance weights": (kf.IWAE(3), [[3]]),
     "relaxed": (kf.FIVO(3, "relaxed", "always"), [[3]]),
 }
 

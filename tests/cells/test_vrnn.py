@@ -184,12 +184,10 @@ def test_the_cases_resample_some_and_not_all():
 
 
 GRADIENT_CASES = [
-    "one particle",
     "importance weights, many particles",
     "systematic",
     "relaxed",
     "gated recurrent unit",
-    "systematic at given steps, of its own transition",
 ]
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
+from keras_fivo.inputs import prepare_inputs
 
 
 def split_gates(block):
@@ -97,6 +98,29 @@ def _cell_from(file, cell_class, forward, backward):
     return cell
 
 
+def gradients(file, bound, cell):
+    """The file's gradients by id of the cell's trainable variables."""
+    found = {}
+
+    def read(name):
+        return file[f"{bound}/grad/{name}"]
+
+    for name, network in variable_names(cell).items():
+        for i, layer in enumerate(network.dense):
+            found[id(layer.kernel)] = read(f"{name}/linear_{i}/w")
+            found[id(layer.bias)] = read(f"{name}/linear_{i}/b")
+    cells = {"lstm_cell": cell.recurrence.cell}
+    if hasattr(cell.proposal, "backward"):
+        cells["rnn/lstm_cell"] = cell.proposal.backward.cell
+    for name, lstm in cells.items():
+        kernel = split_gates(read(f"{name}/kernel"))
+        inputs = lstm.kernel.shape[0]
+        found[id(lstm.kernel)] = kernel[:inputs]
+        found[id(lstm.recurrent_kernel)] = kernel[inputs:]
+        found[id(lstm.bias)] = split_gates(read(f"{name}/bias"))
+    return found
+
+
 def by_sequence(rows, batch):
     """`(time, particles * batch, ...)` to `(batch, time, particles, ...)`."""
     time, count = rows.shape[0], rows.shape[1] // batch
@@ -121,6 +145,11 @@ def prepare(file):
         "observations": np.moveaxis(file["in/targets"], 0, 1).astype("float32"),
         "lengths": file["in/lengths"],
     }
+
+
+def prepared(file, cell):
+    """The same in the form that the cell reads."""
+    return prepare_inputs(prepare(file), cell.center)
 
 
 def bound_and_noise(file, name):
