@@ -36,3 +36,8 @@ class Bernoulli(Distribution):
     def mode(self) -> Tensor:
         """1 where it is more probable than 0."""
         return ops.cast(self.logits > 0, self.logits.dtype)
+
+    def quantile(self, probability: float | Tensor) -> Tensor:
+        """0 up to the probability of a 0, then 1."""
+        below = ops.sigmoid(-self.logits)
+        return ops.cast(probability > below, self.logits.dtype)

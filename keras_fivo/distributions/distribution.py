@@ -25,6 +25,11 @@ class Distribution:
     noise: str = "normal"
     noise_per_entry: int = 1
 
+    @property
+    def constants(self) -> dict:
+        """Constructor arguments that all rows share."""
+        return {}
+
     @classmethod
     def noise_shape(cls, event_dim: int) -> Shape:
         """Shape of the noise of one event of this size."""
@@ -104,7 +109,7 @@ class Distribution:
             shape = (-1,) + (1,) * (len(mine.shape) - 1)
             rows = ops.reshape(condition, shape)
             chosen[name] = ops.where(rows, mine, theirs)
-        return type(self)(**chosen)
+        return type(self)(**chosen, **self.constants)
 
 
 def sum_entries(entries: Tensor) -> Tensor:

@@ -1,13 +1,10 @@
 """The diagonal Normal distribution."""
 
-import math
-
 from keras import ops
 
 from keras_fivo.distributions.distribution import Distribution, sum_entries
+from keras_fivo.distributions.special import HALF_LOG_TWO_PI, normal_quantile
 from keras_fivo.types import Tensor
-
-_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Normal(Distribution):
@@ -28,7 +25,7 @@ class Normal(Distribution):
         """Log density of each entry, in nats."""
         residual = (value - self.loc) / self.scale
         return (
-            -0.5 * ops.square(residual) - ops.log(self.scale) - _HALF_LOG_TWO_PI
+            -0.5 * ops.square(residual) - ops.log(self.scale) - HALF_LOG_TWO_PI
         )
 
     def sample(self, noise: Tensor) -> Tensor:
@@ -38,7 +35,7 @@ class Normal(Distribution):
     def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A sample and its log density, without dividing by the scale."""
         entries = -0.5 * ops.square(noise) - ops.log(self.scale)
-        return self.sample(noise), sum_entries(entries - _HALF_LOG_TWO_PI)
+        return self.sample(noise), sum_entries(entries - HALF_LOG_TWO_PI)
 
     @property
     def mean(self) -> Tensor:
@@ -49,6 +46,11 @@ class Normal(Distribution):
     def mode(self) -> Tensor:
         """The mode, which is the mean."""
         return self.loc
+
+    def quantile(self, probability: float | Tensor) -> Tensor:
+        """The inverse of the distribution function."""
+        probability = probability + ops.zeros_like(self.loc)
+        return self.loc + self.scale * normal_quantile(probability)
 
     def kl(self, other: "Normal") -> Tensor:
         """KL divergence from `other` to this, KL(self || other), `(rows,)`."""

@@ -71,7 +71,7 @@ class Head(keras.layers.Layer):
         if self.hidden_units is not None:
             hidden_units = self.hidden_units
         self.network = Network(
-            [*hidden_units, self.event_dim * self.outputs_per_entry],
+            [*hidden_units, self.output_dim],
             activation=self.activation,
             dtype=self.dtype_policy,
             name="network",
@@ -81,6 +81,11 @@ class Head(keras.layers.Layer):
     def get_build_config(self) -> None:
         """The owner builds its heads."""
         return None
+
+    @property
+    def output_dim(self) -> int:
+        """Size of the network's output."""
+        return self.event_dim * self.outputs_per_entry
 
     @property
     def noise_shape(self) -> Shape:
@@ -104,7 +109,7 @@ class Head(keras.layers.Layer):
         return self.parametrize(ops.cast(outputs, "float32"))
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """Turns outputs `(rows, event_dim * outputs_per_entry)`."""
+        """Turns outputs `(rows, output_dim)`."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `parametrize`."
         )

