@@ -5,16 +5,45 @@ from keras_fivo.bounds import ELBO as ELBO
 from keras_fivo.bounds import FIVO as FIVO
 from keras_fivo.bounds import IWAE as IWAE
 from keras_fivo.bounds import Bound as Bound
+from keras_fivo.cells import GHMMCell as GHMMCell
 from keras_fivo.cells import LatentCell as LatentCell
+from keras_fivo.cells import LinearGaussianCell as LinearGaussianCell
 from keras_fivo.cells import SRNNCell as SRNNCell
 from keras_fivo.cells import StepResult as StepResult
 from keras_fivo.cells import VRNNCell as VRNNCell
+from keras_fivo.distributions import (
+    AutoregressiveBernoulli as AutoregressiveBernoulli,
+)
 from keras_fivo.distributions import Bernoulli as Bernoulli
+from keras_fivo.distributions import Categorical as Categorical
+from keras_fivo.distributions import (
+    DiscretizedLogisticMixture as DiscretizedLogisticMixture,
+)
 from keras_fivo.distributions import Distribution as Distribution
+from keras_fivo.distributions import Laplace as Laplace
+from keras_fivo.distributions import MultivariateNormal as MultivariateNormal
+from keras_fivo.distributions import NegativeBinomial as NegativeBinomial
 from keras_fivo.distributions import Normal as Normal
+from keras_fivo.distributions import NormalMixture as NormalMixture
+from keras_fivo.distributions import Poisson as Poisson
+from keras_fivo.distributions import QuantizedNormal as QuantizedNormal
+from keras_fivo.distributions import StudentT as StudentT
+from keras_fivo.heads import (
+    AutoregressiveBernoulliHead as AutoregressiveBernoulliHead,
+)
 from keras_fivo.heads import BernoulliHead as BernoulliHead
+from keras_fivo.heads import CategoricalHead as CategoricalHead
+from keras_fivo.heads import (
+    DiscretizedLogisticMixtureHead as DiscretizedLogisticMixtureHead,
+)
 from keras_fivo.heads import Head as Head
+from keras_fivo.heads import LaplaceHead as LaplaceHead
+from keras_fivo.heads import NegativeBinomialHead as NegativeBinomialHead
 from keras_fivo.heads import NormalHead as NormalHead
+from keras_fivo.heads import NormalMixtureHead as NormalMixtureHead
+from keras_fivo.heads import PoissonHead as PoissonHead
+from keras_fivo.heads import QuantizedNormalHead as QuantizedNormalHead
+from keras_fivo.heads import StudentTHead as StudentTHead
 from keras_fivo.inputs import pad_sequences as pad_sequences
 from keras_fivo.latent_sequence_model import Forecast as Forecast
 from keras_fivo.latent_sequence_model import (
@@ -22,7 +51,19 @@ from keras_fivo.latent_sequence_model import (
 )
 from keras_fivo.latent_sequence_model import load_state as load_state
 from keras_fivo.latent_sequence_model import save_state as save_state
+from keras_fivo.proposals import (
+    ExactFilteringProposal as ExactFilteringProposal,
+)
+from keras_fivo.proposals import (
+    ExactSmoothingProposal as ExactSmoothingProposal,
+)
 from keras_fivo.proposals import FilteringProposal as FilteringProposal
+from keras_fivo.proposals import (
+    LinearFilteringProposal as LinearFilteringProposal,
+)
+from keras_fivo.proposals import (
+    LinearSmoothingProposal as LinearSmoothingProposal,
+)
 from keras_fivo.proposals import Proposal as Proposal
 from keras_fivo.proposals import SmoothingProposal as SmoothingProposal
 from keras_fivo.proposals import TransitionProposal as TransitionProposal

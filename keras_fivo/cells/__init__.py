@@ -1,6 +1,11 @@
 """One time step of a model, as a Keras layer."""
 
+from keras_fivo.cells.ghmm import GHMMCell as GHMMCell
 from keras_fivo.cells.latent_cell import LatentCell as LatentCell
+from keras_fivo.cells.linear_gaussian import ExactResult as ExactResult
+from keras_fivo.cells.linear_gaussian import (
+    LinearGaussianCell as LinearGaussianCell,
+)
 from keras_fivo.cells.srnn import SRNNCell as SRNNCell
 from keras_fivo.cells.step_result import StepResult as StepResult
 from keras_fivo.cells.vrnn import VRNNCell as VRNNCell

@@ -7,6 +7,10 @@ from keras_fivo.linear_gaussian.filtering import (
 from keras_fivo.linear_gaussian.filtering import (
     kalman_filter as kalman_filter,
 )
+from keras_fivo.linear_gaussian.filtering import (
+    observed_entries as observed_entries,
+)
+from keras_fivo.linear_gaussian.linear_algebra import matvec as matvec
 from keras_fivo.linear_gaussian.messages import (
     backward_messages as backward_messages,
 )

@@ -1,0 +1,229 @@
+"""Linear Gaussian state-space models as cells."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.cells.chain_weights import ChainWeights, given_parameters
+from keras_fivo.cells.latent_cell import LatentCell
+from keras_fivo.distributions import Distribution, normal_from_factor
+from keras_fivo.linear_gaussian import (
+    LinearGaussian,
+    kalman_filter,
+    kalman_smoother,
+)
+from keras_fivo.proposals import ProposalSizes
+from keras_fivo.types import Nested, Tensor
+
+
+@dataclass(frozen=True)
+class ExactResult:
+    """Exact answers, up to rounding.
+
+    Steps after the last observation hold predictions.
+
+    Attributes:
+        log_evidence: `(batch,)`. log p(x_1:T) of what is observed, in nats.
+        filtered_means: `(batch, time, latent_dim)`. Of p(z_t | x_1:t).
+        filtered_covariances: `(batch, time, latent_dim, latent_dim)`.
+        smoothed_means: `(batch, time, latent_dim)`. Of p(z_t | x_1:T).
+        smoothed_covariances: `(batch, time, latent_dim, latent_dim)`.
+    """
+
+    log_evidence: Tensor
+    filtered_means: Tensor
+    filtered_covariances: Tensor
+    smoothed_means: Tensor
+    smoothed_covariances: Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class LinearGaussianCell(LatentCell):
+    """A linear Gaussian state-space model.
+
+    z_1 ~ N(initial_mean, initial_covariance);
+    z_t = transition_matrix z_{t-1} + transition_offset
+    + transition_controls u_t + noise;
+    x_t = emission_matrix z_t + emission_offset + emission_controls u_t
+    + noise.
+
+    Of this model the log evidence, the marginals of the latents and more
+    are known exactly (`exact`, and the functions of `linear_gaussian` on
+    `chain`), so it shows how far a bound lies from what it bounds. Missing
+    steps and entries are integrated out.
+
+    Args:
+        latent_dim: Size of z.
+        parameters: Dict of initial values by the names above, with
+            `transition_covariance` and `emission_covariance`; or a
+            `LinearGaussian`. A value with a leading axis of time belongs to
+            each step: n - 1 entries for transitions, of which the first
+            takes z_1 to z_2, n for emissions; beyond its entries it stays as
+            in the last one. Default: zero offsets, unit covariances, a
+            transition matrix of 0.9 on the diagonal, a random emission
+            matrix.
+        fixed: Names of the parameters that are not trained; True: all.
+        proposal: A proposal, or `"transition"`, `"exact_filtering"`,
+            `"exact_smoothing"`, `"filtering"`, `"smoothing"`.
+        min_scale: Smallest diagonal entry of the covariances' Cholesky
+            factors, a standard deviation.
+
+    Example:
+        >>> cell = LinearGaussianCell(2, {"transition_matrix": np.eye(2)})
+        >>> cell.build((None, None, 3))
+        >>> cell.exact(observations).log_evidence
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        parameters: Mapping[str, Any] | LinearGaussian | None = None,
+        fixed: bool | Sequence[str] = (),
+        proposal: Any = "transition",
+        min_scale: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(latent_dim, None, proposal, **kwargs)
+        self.min_scale = float(min_scale)
+        self.chain_weights = ChainWeights(
+            given_parameters(parameters), fixed, self.min_scale
+        )
+
+    def build_parts(self, observation_dim: int, control_dim: int) -> None:
+        """Creates the weights."""
+        self.chain_weights.build(self.latent_dim, observation_dim, control_dim)
+        self.proposal.build(
+            ProposalSizes(
+                context_dims=[self.latent_dim],
+                present_dim=observation_dim,
+                latent_dim=self.latent_dim,
+                hidden_units=[32],
+            )
+        )
+
+    def encode(
+        self, inputs: dict, observed_state: dict
+    ) -> tuple[dict, Nested, dict]:
+        """Controls as the past, observations as the present."""
+        past, observations, observed_state = super().encode(
+            inputs, observed_state
+        )
+        return past, self.standardize(observations), observed_state
+
+    def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
+        """What the proposal needs, which may read the chain's parameters."""
+        steps = self.chain_weights.at(past["step"], past.get("controls"))
+        return self.proposal.look_ahead(
+            {**past, "parameters": steps}, present, inputs
+        )
+
+    def recur(self, states: Nested, past: dict) -> Nested:
+        """z_{t-1}, the number of the step, and the controls."""
+        return {**past, "latent": states}
+
+    def context_features(self, context: Nested) -> list[Tensor]:
+        """z_{t-1}."""
+        return [context["latent"]]
+
+    def transition_distribution(self, context: Nested) -> Distribution:
+        """p(z_t | z_{t-1}), or p(z_1)."""
+        matrix, offset, factor = self.chain_weights.transition(
+            context["step"], context.get("controls")
+        )
+        return normal_from_factor(
+            _apply(matrix, context["latent"]) + offset, factor
+        )
+
+    def emission_distribution(
+        self, context: Nested, embedded: Tensor
+    ) -> Distribution:
+        """p(x_t | z_t)."""
+        matrix, offset, factor = self.chain_weights.emission(
+            context["step"], context.get("controls")
+        )
+        return normal_from_factor(_apply(matrix, embedded) + offset, factor)
+
+    def emission_context(self, context: Nested) -> Nested:
+        """All but z_{t-1}."""
+        return {k: v for k, v in context.items() if k != "latent"}
+
+    def chain(self, controls: Tensor | None = None) -> LinearGaussian:
+        """The parameters, for the functions of `linear_gaussian`.
+
+        Args:
+            controls: `(batch, time, controls)`, where the cell takes any.
+        """
+        return self.chain_weights.as_linear_gaussian(controls)
+
+    def exact(
+        self,
+        observations: Any,
+        mask: Tensor | None = None,
+        controls: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> ExactResult:
+        """The log evidence, and marginals of the latents; differentiable.
+
+        Args:
+            observations: `(batch, time, features)`, or a dict of the
+                arguments.
+            mask: Bool `(batch, time)` or `(batch, time, features)`, True =
+                observed.
+            controls: `(batch, time, controls)`.
+            lengths: Int `(batch,)`, where the mask does not tell them.
+
+        Returns:
+            An `ExactResult`.
+        """
+        if isinstance(observations, Mapping):
+            return self.exact(**observations)
+        mask = _within(observations, mask, lengths)
+        chain = self.chain(controls)
+        filtered = kalman_filter(chain, observations, mask)
+        smoothed = kalman_smoother(chain, observations, mask)
+        return ExactResult(
+            log_evidence=filtered.log_evidence,
+            filtered_means=filtered.means,
+            filtered_covariances=filtered.covariances,
+            smoothed_means=smoothed.means,
+            smoothed_covariances=smoothed.covariances,
+        )
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = super().get_config()
+        del config["emission"]
+        return {
+            **config,
+            "parameters": {
+                name: value.tolist() for name, value in self.chain_weights.given
+            },
+            "fixed": list(self.chain_weights.fixed),
+            "min_scale": self.min_scale,
+        }
+
+
+def _apply(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """A matrix of all rows, or of each, times vectors `(rows, size)`."""
+    if len(matrix.shape) == 2:
+        return ops.matmul(vectors, ops.transpose(matrix))
+    return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vectors, -1)), -1)
+
+
+def _within(
+    observations: Any, mask: Tensor | None, lengths: Tensor | None
+) -> Tensor | None:
+    if lengths is None:
+        return mask
+    steps = ops.arange(ops.shape(observations)[1], dtype="int32")
+    lengths = ops.expand_dims(ops.convert_to_tensor(lengths), -1)
+    inside = steps < ops.cast(lengths, "int32")
+    if mask is None:
+        return inside
+    mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+    if len(mask.shape) == 3:
+        inside = ops.expand_dims(inside, -1)
+    return ops.logical_and(mask, inside)

@@ -1,0 +1,89 @@
+"""The exact proposals of linear Gaussian models."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_fivo.distributions import Distribution, normal_from_factor
+from keras_fivo.linear_gaussian import (
+    backward_messages,
+    condition_transition,
+    matvec,
+    observation_messages,
+)
+from keras_fivo.proposals.proposal import Proposal
+from keras_fivo.types import Nested, Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class ExactFilteringProposal(Proposal):
+    """p(z_t | z_{t-1}, x_t) of a linear Gaussian cell, which has no weights.
+
+    Missing entries are integrated out. Among the proposals that see no
+    future it makes the weights vary least.
+    """
+
+    def look_ahead(
+        self,
+        past: Nested,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
+        """The mean as a function of z_{t-1}, and the factor, for all steps."""
+        steps = _parameters(self, past)
+        message = self.message(steps, _messages(steps, inputs))
+        return condition_transition(
+            steps, message["precision"], message["shift"]
+        )
+
+    def message(self, steps: dict, messages: dict) -> dict:
+        """What is known of z_t besides z_{t-1}."""
+        return messages
+
+    def distribution(
+        self,
+        context: Sequence[Tensor],
+        present: Nested,
+        transition: Distribution,
+    ) -> Distribution:
+        """q(z_t | ...); see `Proposal.distribution`."""
+        loc = matvec(present["matrix"], context[0]) + present["offset"]
+        return normal_from_factor(loc, present["scale_tril"])
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class ExactSmoothingProposal(ExactFilteringProposal):
+    """p(z_t | z_{t-1}, x_t:T) of a linear Gaussian cell.
+
+    Under it all weights of a sequence are equal: ELBO and IWAE are the log
+    evidence, whatever the noise.
+    """
+
+    sees_future = True
+
+    def message(self, steps: dict, messages: dict) -> dict:
+        """What the present and all later observations say of z_t."""
+        return backward_messages(steps, messages)[0]
+
+
+def _parameters(proposal: Proposal, past: dict) -> dict:
+    if "parameters" not in past:
+        raise TypeError(
+            f"{type(proposal).__name__} needs a linear Gaussian cell. "
+            f"Received: a cell whose past has {sorted(past)}. Use "
+            "'filtering' or 'smoothing' with other cells."
+        )
+    return past["parameters"]
+
+
+def _messages(steps: dict, inputs: dict) -> dict:
+    observed = inputs["observed"]
+    if len(observed.shape) == 2:
+        observed = ops.expand_dims(observed, -1)
+    active = ops.expand_dims(inputs["active"], -1)
+    observations = inputs["observations"]
+    everything = ops.ones_like(observations, dtype="bool")
+    observed = ops.logical_and(ops.logical_and(observed, active), everything)
+    return observation_messages(steps, observations, observed)

@@ -1,0 +1,167 @@
+"""Learned linear proposals, with parameters of each step's own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fivo.distributions import Distribution, Normal
+from keras_fivo.proposals.proposal import Proposal, ProposalSizes
+from keras_fivo.types import Nested, Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class LinearFilteringProposal(Proposal):
+    """q(z_t | z_{t-1}, x_t), linear, with parameters of each step's own.
+
+    The mean is linear in [z_{t-1}, x_t], in the first step in x_1; the
+    variance is constant. Steps beyond the last take its parameters. What is
+    missing enters as the centre.
+
+    Args:
+        num_steps: Number of steps that have parameters.
+    """
+
+    def __init__(self, num_steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if int(num_steps) < 1:
+            raise ValueError(
+                "`num_steps` must be a positive number. "
+                f"Received: num_steps={num_steps!r}"
+            )
+        self.num_steps = int(num_steps)
+
+    def build(self, sizes: ProposalSizes) -> None:
+        """Creates the weights."""
+        size, total = sizes.latent_dim, self.num_steps
+        if [*sizes.context_dims] != [size]:
+            raise ValueError(
+                f"{type(self).__name__} needs a cell whose only context is "
+                "the previous latent. Received: context of sizes "
+                f"{[*sizes.context_dims]}"
+            )
+        shapes = {
+            "bias": (total, size),
+            "log_variance": (total, size),
+            "data_kernel": self.data_kernel_shape(sizes.present_dim, size),
+        }
+        if total > 1:
+            shapes["latent_kernel"] = (total - 1, size, size)
+        for name, shape in shapes.items():
+            kernel = name.endswith("kernel")
+            weight = self.add_weight(
+                name=name,
+                shape=shape,
+                initializer=keras.initializers.RandomNormal(stddev=0.1)
+                if kernel
+                else "zeros",
+                autocast=False,
+                dtype="float32",
+            )
+            setattr(self, name, weight)
+
+    def data_kernel_shape(self, present_dim: int, latent_dim: int) -> tuple:
+        """Shape of the weight that the observations take."""
+        return (self.num_steps, present_dim, latent_dim)
+
+    def look_ahead(
+        self,
+        past: Nested,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
+        """Parameters of each step, and the observations' part of the mean."""
+        step = ops.minimum(past["step"], self.num_steps - 1)
+        size = int(self.bias.shape[-1])
+        if self.num_steps > 1:
+            before = ops.maximum(step - 1, 0)
+            kernel = _take(self.latent_kernel, before)
+            first = ops.reshape(step == 0, (*ops.shape(step), 1, 1))
+            kernel = ops.where(first, ops.zeros_like(kernel), kernel)
+        else:
+            kernel = ops.zeros((*ops.shape(step), size, size))
+        log_variance = _take(self.log_variance, step)
+        seen = self.read(ops.cast(present, "float32"), step, inputs)
+        return {
+            "kernel": kernel,
+            "offset": seen + _take(self.bias, step),
+            "scale": ops.exp(0.5 * log_variance),
+        }
+
+    def read(self, present: Tensor, step: Tensor, inputs: dict) -> Tensor:
+        """The observations' part of the mean, `(time, batch, latent_dim)`."""
+        kernel = _take(self.data_kernel, step)
+        return ops.einsum("tbd,tbdl->tbl", present, kernel)
+
+    def distribution(
+        self,
+        context: Sequence[Tensor],
+        present: Nested,
+        transition: Distribution,
+    ) -> Distribution:
+        """q(z_t | ...); see `Proposal.distribution`."""
+        latent = ops.expand_dims(context[0], 1)
+        loc = ops.squeeze(ops.matmul(latent, present["kernel"]), 1)
+        return Normal(loc + present["offset"], present["scale"])
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {**super().get_config(), "num_steps": self.num_steps}
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class LinearSmoothingProposal(LinearFilteringProposal):
+    """q(z_t | z_{t-1}, x_t:T), linear, with parameters of each step's own.
+
+    The mean is linear in [z_{t-1}, x_t, ..., x_T], in the first step in all
+    observations; the variance is constant. Observations beyond a sequence's
+    length count as zero, missing ones as the centre. The number of weights
+    grows with the square of the number of steps.
+
+    Args:
+        num_steps: Number of steps of the longest sequence.
+    """
+
+    sees_future = True
+
+    def data_kernel_shape(self, present_dim: int, latent_dim: int) -> tuple:
+        """One matrix for each pair of a step and a later or the same one."""
+        pairs = self.num_steps * (self.num_steps + 1) // 2
+        return (pairs, present_dim, latent_dim)
+
+    def read(self, present: Tensor, step: Tensor, inputs: dict) -> Tensor:
+        """The observations' part of the mean, `(time, batch, latent_dim)`."""
+        length = int(present.shape[0])
+        if length > self.num_steps:
+            raise ValueError(
+                "A smoothing proposal with parameters of each step's own "
+                f"takes sequences of up to {self.num_steps} steps. "
+                f"Received: sequences of {length} steps."
+            )
+        active = ops.expand_dims(inputs["active"], -1)
+        present = ops.where(active, present, ops.zeros_like(present))
+        kernels = ops.convert_to_tensor(self.data_kernel)
+        nothing = ops.zeros_like(kernels[:1])
+        table = ops.concatenate([kernels, nothing], axis=0)
+        pairs = pair_indices(self.num_steps)[:length, :length]
+        kernel = ops.take(table, pairs, axis=0)
+        return ops.einsum("sbd,tsdl->tbl", present, kernel)
+
+
+def _take(weight: Any, step: Tensor) -> Tensor:
+    return ops.take(ops.convert_to_tensor(weight), step, axis=0)
+
+
+def pair_indices(num_steps: int) -> np.ndarray:
+    """Index of the pair (t, s) of steps with s >= t, in the order of t, s.
+
+    Returns:
+        Int32 `(num_steps, num_steps)`; where s < t, one past the last pair.
+    """
+    later = np.triu(np.ones((num_steps, num_steps), bool))
+    indices = np.full((num_steps, num_steps), later.sum(), "int32")
+    indices[later] = np.arange(later.sum())
+    return indices
