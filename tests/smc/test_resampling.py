@@ -259,8 +259,8 @@ def test_schemes_are_known_by_name_and_rebuilt():
         assert type(scheme).__name__.lower() == name
         twin = type(scheme).from_config(scheme.get_config())
         assert twin.get_config() == scheme.get_config()
-    with pytest.raises(ValueError, match="Received: scheme='residual'"):
-        kf.FIVO(2, "residual")
+    with pytest.raises(ValueError, match="Received: scheme='guess'"):
+        kf.FIVO(2, "guess")
     with pytest.raises(TypeError, match="Received: scheme=<class"):
         kf.FIVO(2, kf.Multinomial)
     with pytest.raises(ValueError, match="Received: temperature=0"):
