@@ -5,7 +5,9 @@ from keras_fivo.bounds import ELBO as ELBO
 from keras_fivo.bounds import FIVO as FIVO
 from keras_fivo.bounds import IWAE as IWAE
 from keras_fivo.bounds import Bound as Bound
+from keras_fivo.cells import GHMMCell as GHMMCell
 from keras_fivo.cells import LatentCell as LatentCell
+from keras_fivo.cells import LinearGaussianCell as LinearGaussianCell
 from keras_fivo.cells import SRNNCell as SRNNCell
 from keras_fivo.cells import StepResult as StepResult
 from keras_fivo.cells import VRNNCell as VRNNCell
@@ -49,7 +51,19 @@ from keras_fivo.latent_sequence_model import (
 )
 from keras_fivo.latent_sequence_model import load_state as load_state
 from keras_fivo.latent_sequence_model import save_state as save_state
+from keras_fivo.proposals import (
+    ExactFilteringProposal as ExactFilteringProposal,
+)
+from keras_fivo.proposals import (
+    ExactSmoothingProposal as ExactSmoothingProposal,
+)
 from keras_fivo.proposals import FilteringProposal as FilteringProposal
+from keras_fivo.proposals import (
+    LinearFilteringProposal as LinearFilteringProposal,
+)
+from keras_fivo.proposals import (
+    LinearSmoothingProposal as LinearSmoothingProposal,
+)
 from keras_fivo.proposals import Proposal as Proposal
 from keras_fivo.proposals import SmoothingProposal as SmoothingProposal
 from keras_fivo.proposals import TransitionProposal as TransitionProposal
