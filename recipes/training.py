@@ -41,72 +41,46 @@ class Progress:
     stopped_by: str = ""
 
 
-class Supervisor(keras.callbacks.Callback):
-    """Keeps the best model, logs, stops, and saves the state of training.
+class Limits(keras.callbacks.Callback):
+    """Stops training at the first limit, and tells what the best bound is.
 
     Args:
-        folder: `RunFolder`.
-        settings: Has `updates`, `minutes`, `cpu_minutes`, `patience`.
-        progress: `Progress` to go on from.
-        report: Called with each row of the log and whether it is the best
-            so far.
-        state_every: float. Seconds between saved states, besides those at
-            each better bound. Default: 10.
+        settings: Has `updates`, `minutes`, `cpu_minutes` and `patience`.
+        progress: `Progress` to go on from. Default: that of a start.
     """
 
-    def __init__(self, folder, settings, progress, report, state_every=10.0):
+    def __init__(self, settings, progress=None):
         super().__init__()
-        self.folder = folder
         self.settings = settings
-        self.progress = progress
-        self.report = report
-        self.state_every = state_every
-        self._saved_at = 0.0
+        self.progress = Progress() if progress is None else progress
 
     def on_train_begin(self, logs=None):
         self._start = time.monotonic() - self.progress.seconds
         self._cpu_start = time.process_time() - self.progress.cpu_seconds
 
     def on_train_batch_end(self, batch, logs=None):
-        progress = self.progress
+        progress, settings = self.progress, self.settings
         progress.updates += 1
-        self._read_clocks()
-        limits = (
-            ("updates", progress.updates, self.settings.updates),
-            ("minutes", progress.seconds / 60, self.settings.minutes),
-            (
-                "cpu_minutes",
-                progress.cpu_seconds / 60,
-                self.settings.cpu_minutes,
-            ),
-        )
-        for name, reached, limit in limits:
+        self.read_clocks()
+        for name, reached in (
+            ("updates", progress.updates),
+            ("minutes", progress.seconds / 60),
+            ("cpu_minutes", progress.cpu_seconds / 60),
+        ):
+            limit = getattr(settings, name)
             if limit is not None and reached >= limit:
-                progress.stopped_by = name
+                progress.stopped_by = progress.stopped_by or name
                 self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        progress = self.progress
-        progress.epoch = epoch + 1
-        progress.skipped_updates += int(logs["skipped_updates"])
-        value = logs.get(MONITOR)
-        improved = False
-        if value is not None:
-            improved = self._judge(float(value))
-            self._read_clocks()
-            row = self._row(logs)
-            self.folder.append_log(row)
-            self.report(row, improved)
-        if improved:
-            self.folder.save_best(self.model)
-        now = time.monotonic()
-        due = now - self._saved_at > self.state_every
-        if improved or due or progress.stopped_by:
-            self._read_clocks()
-            self.folder.save_state(self.model, dataclasses.asdict(progress))
-            self._saved_at = time.monotonic()
+        self.progress.epoch = epoch + 1
+        self.progress.skipped_updates += int(logs["skipped_updates"])
+        if MONITOR in logs:
+            self.judge(float(logs[MONITOR]))
+            self.read_clocks()
 
-    def _judge(self, value):
+    def judge(self, value):
+        """Notes a validation bound; tells whether it is the best so far."""
         progress = self.progress
         if math.isfinite(value) and (
             progress.best is None or value > progress.best
@@ -121,6 +95,48 @@ class Supervisor(keras.callbacks.Callback):
             self.model.stop_training = True
         return False
 
+    def read_clocks(self):
+        """Brings the seconds of the progress up to date."""
+        self.progress.seconds = time.monotonic() - self._start
+        self.progress.cpu_seconds = time.process_time() - self._cpu_start
+
+
+class Supervisor(Limits):
+    """Keeps the best model, logs, and saves the state of training.
+
+    Args:
+        settings: As for `Limits`.
+        progress: `Progress` to go on from.
+        folder: `RunFolder`.
+        report: Called with each row of the log and whether it is the best
+            so far.
+        state_every: float. Seconds between saved states, besides those at
+            each better bound. Default: 10.
+    """
+
+    def __init__(self, settings, progress, folder, report, state_every=10.0):
+        super().__init__(settings, progress)
+        self.folder = folder
+        self.report = report
+        self.state_every = state_every
+        self._saved_at = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        progress = self.progress
+        super().on_epoch_end(epoch, logs)
+        improved = MONITOR in logs and progress.best_epoch == progress.epoch
+        if MONITOR in logs:
+            row = self._row(logs)
+            self.folder.append_log(row)
+            self.report(row, improved)
+        if improved:
+            self.folder.save_best(self.model)
+        due = time.monotonic() - self._saved_at > self.state_every
+        if improved or due or progress.stopped_by:
+            self.read_clocks()
+            self.folder.save_state(self.model, dataclasses.asdict(progress))
+            self._saved_at = time.monotonic()
+
     def _row(self, logs):
         progress = self.progress
         row = {
@@ -130,10 +146,6 @@ class Supervisor(keras.callbacks.Callback):
             "cpu_seconds": round(progress.cpu_seconds, 2),
         }
         return row | {name: float(logs[name]) for name in sorted(logs)}
-
-    def _read_clocks(self):
-        self.progress.seconds = time.monotonic() - self._start
-        self.progress.cpu_seconds = time.process_time() - self._cpu_start
 
 
 class Console(keras.callbacks.Callback):
@@ -217,7 +229,7 @@ def train(model, train_data, valid_data, folder, settings, verbose=True):
         print(f"Resuming after {progress.updates} updates.")
     per_epoch = len(train_data)
     console = Console(progress, settings, verbose)
-    supervisor = Supervisor(folder, settings, progress, console.print_row)
+    supervisor = Supervisor(settings, progress, folder, console.print_row)
     callbacks = [SetEpoch(train_data), supervisor, console]
     if settings.tensorboard and importlib.util.find_spec("tensorflow"):
         callbacks.append(
@@ -232,7 +244,9 @@ def train(model, train_data, valid_data, folder, settings, verbose=True):
     model.fit(
         train_data,
         validation_data=valid_data,
-        validation_freq=_validation_epochs(settings, per_epoch, epochs),
+        validation_freq=ValidationEpochs(
+            model, math.ceil(settings.validate_every / per_epoch), epochs
+        ),
         epochs=epochs,
         initial_epoch=progress.epoch,
         shuffle=False,
@@ -244,7 +258,17 @@ def train(model, train_data, valid_data, folder, settings, verbose=True):
     return progress
 
 
-def _validation_epochs(settings, per_epoch, epochs):
-    """The epochs, from 1, after which to validate; the last is one."""
-    every = math.ceil(settings.validate_every / per_epoch)
-    return [*range(every, epochs, every), epochs]
+class ValidationEpochs(list):
+    """The epochs, from 1, after which Keras is to validate.
+
+    Every so many, and whenever training stops: Keras knows no rule but a
+    list.
+    """
+
+    def __init__(self, model, every, last):
+        super().__init__()
+        self.model, self.every, self.last = model, every, last
+
+    def __contains__(self, epoch):
+        due = epoch % self.every == 0 or epoch == self.last
+        return due or self.model.stop_training

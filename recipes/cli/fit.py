@@ -2,12 +2,15 @@
 
 import dataclasses
 import datetime
+import hashlib
 import importlib.metadata
 import shlex
 import sys
 
+import numpy as np
+
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.pianoroll.config import FitSettings
+from recipes.pianoroll.config import SPLITS, FitSettings
 from recipes.settings import parse, parser_of
 
 SUMMARY = "Train a model, or resume a training that was stopped."
@@ -49,23 +52,26 @@ def run_fit(settings, command="", verbose=True):
     Raises:
         RecipeError: For what the user can mend, before any training.
     """
+    from recipes.pianoroll.data import load
     from recipes.run_folder import RunFolder
 
     folder = RunFolder(settings.folder)
-    with told_to_the_user():
-        record = folder.claim(_identity(settings))
     say = print if verbose else _silent
+    with told_to_the_user():
+        rolls = load(settings.data, settings.data_path, show_progress=verbose)
+        identity = identity_of(settings, rolls)
+        record = folder.claim(identity)
     if record and record["status"] == "finished":
         say(f"The run in {folder.path} is finished: {_outcome(record)}.")
         return folder, record
-    model, train_data, valid_data = _prepare(settings, say)
+    model, train_data, valid_data = _prepare(settings, rolls, say)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     record = {
         "command": command,
         "status": "running",
         "started": record["started"] if record else now,
         "settings": settings.as_dict(),
-        "identity": _identity(settings),
+        "identity": identity,
         "versions": versions(),
         "weights": int(model.count_params()),
     }
@@ -87,13 +93,11 @@ def run_fit(settings, command="", verbose=True):
     return folder, record
 
 
-def _prepare(settings, say):
+def _prepare(settings, rolls, say):
     from recipes.modelling import build_model
     from recipes.pianoroll.batches import evaluation_batches, train_batches
-    from recipes.pianoroll.data import load
 
     with told_to_the_user():
-        rolls = load(settings.data, settings.data_path)
         train_data = train_batches(rolls, settings)
         valid_data = evaluation_batches(
             rolls.valid, settings.evaluation_particles, settings.latent_dim
@@ -108,8 +112,22 @@ def _prepare(settings, say):
     return model, train_data, valid_data
 
 
-def _identity(settings):
-    return settings.identity() | {"backend": _backend()}
+def identity_of(settings, rolls):
+    """What makes a run this one: settings, backend and data."""
+    return settings.identity() | {
+        "backend": _backend(),
+        "data_digest": digest(rolls),
+    }
+
+
+def digest(rolls):
+    """What tells one data set from another."""
+    found = hashlib.sha256()
+    for split in SPLITS:
+        for roll in rolls.split(split):
+            found.update(str(roll.shape).encode())
+            found.update(np.packbits(roll).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _backend():

@@ -6,7 +6,7 @@ imports Keras: asking for help is quick.
 
 import dataclasses
 
-from recipes.settings import Settings, boolean, integers, setting
+from recipes.settings import Settings, boolean, integers, names, setting
 
 NAMES = ("bach", "jsb", "nottingham", "musedata", "piano_midi")
 SPLITS = ("train", "valid", "test")
@@ -23,6 +23,16 @@ _BOUND = "Bound"
 _TRAINING = "Training"
 _CHOICE = "Validation and stopping (what comes first)"
 _OUTPUT = "Output"
+_SEARCH = "Search"
+SEARCHED = (
+    "learning_rate",
+    "latent_dim",
+    "units",
+    "proposal",
+    "bound",
+    "num_particles",
+    "dropout",
+)
 
 
 def data_setting(default="bach", **kwargs):
@@ -261,3 +271,52 @@ class SampleSettings(Settings):
         type=str,
         metavar="FOLDER",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneSettings(FitSettings):
+    """What `tune` takes: what `fit` takes, for each trial, and more."""
+
+    updates: int = setting(5_000, "Updates of a trial.", _CHOICE, low=1)
+    patience: int = setting(
+        20, "Epochs of a trial without a better bound.", _CHOICE, low=1
+    )
+    validate_every: int = setting(
+        1, "Trials validate after each epoch.", _CHOICE, low=1, high=1
+    )
+    evaluation_bound: str = setting(
+        "fivo",
+        "Bound that the search raises on the validation split, the same for "
+        "all trials.",
+        _CHOICE,
+        choices=BOUNDS,
+    )
+    run: str | None = setting(
+        None,
+        "Folder of the search; not set: runs/DATA-tune.",
+        _OUTPUT,
+        type=str,
+        metavar="FOLDER",
+        identity=False,
+    )
+    algorithm: str = setting(
+        "bayesian",
+        "How points are chosen.",
+        _SEARCH,
+        choices=("random", "bayesian", "hyperband"),
+    )
+    trials: int = setting(
+        12, "Trials; hyperband counts its own.", _SEARCH, low=1
+    )
+    search: tuple = setting(
+        SEARCHED,
+        "Settings that are searched; the others stay as given.",
+        _SEARCH,
+        type=names,
+        metavar="NAME,...",
+    )
+
+    @property
+    def folder(self):
+        """The folder of the search."""
+        return self.run or f"runs/{self.data}-tune"

@@ -1,0 +1,137 @@
+"""`tune`: searches for better settings."""
+
+import importlib.util
+import math
+import shlex
+
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.pianoroll.config import TuneSettings
+from recipes.settings import parse, parser_of
+
+SUMMARY = "Search for better settings with KerasTuner."
+_DESCRIPTION = """\
+Searches for settings whose validation bound is best. All trials are judged by
+one bound with the same particles and noise, whatever they are trained with.
+Limits of updates and minutes are those of each trial. A search that was killed
+goes on when the same command is given again; the trial that was cut off is run
+anew. The best model is kept as best.keras.
+
+  python -m recipes tune bach trials=12 minutes=3
+  python -m recipes tune jsb data_path=jsb.npz search=learning_rate,dropout \\
+      bound=fivo num_particles=4 algorithm=random"""
+
+
+def parser():
+    """The argument parser."""
+    return parser_of(
+        TuneSettings, "python -m recipes tune", _DESCRIPTION, positional="data"
+    )
+
+
+def main(argv):
+    """Runs the verb."""
+    given = parse(TuneSettings, argv, parser(), positional="data")
+    command = shlex.join(["python", "-m", "recipes", "tune", *argv])
+    run_tune(TuneSettings.from_given(given), command)
+
+
+def run_tune(settings, command=""):
+    """Searches as the settings say.
+
+    Args:
+        settings: `TuneSettings`.
+        command: str. What is noted in the record. Default: nothing.
+
+    Returns:
+        The rows of the table of trials, the best first.
+    """
+    _require_packages()
+    from recipes.cli.fit import identity_of, versions
+    from recipes.pianoroll.batches import train_batches
+    from recipes.pianoroll.data import load
+    from recipes.pianoroll.search_space import KNOWN
+    from recipes.run_folder import RunFolder
+
+    for name in settings.search:
+        if name not in KNOWN:
+            raise RecipeError(
+                f"`search` may name {', '.join(KNOWN)}. "
+                f"Received: search with {name!r}."
+            )
+    folder = RunFolder(settings.folder)
+    with told_to_the_user():
+        rolls = load(settings.data, settings.data_path)
+        identity = identity_of(settings, rolls) | {"verb": "tune"}
+        earlier = folder.claim(identity)
+        per_epoch = len(train_batches(rolls, settings))
+    if earlier:
+        print(f"Going on with the search in {folder.path}.")
+    record = {
+        "command": command,
+        "status": "running",
+        "settings": settings.as_dict(),
+        "identity": identity,
+        "versions": versions(),
+    }
+    folder.write_record(record)
+    from recipes.pianoroll.hypermodel import PianoRollHyperModel
+    from recipes.tuning import make_tuner
+
+    tuner = make_tuner(
+        settings.algorithm,
+        PianoRollHyperModel(rolls, settings),
+        folder.path,
+        settings,
+        math.ceil(settings.updates / per_epoch),
+    )
+    try:
+        tuner.search(verbose=0)
+    except KeyboardInterrupt:
+        raise RecipeError(
+            f"Stopped. The same command goes on with {folder.path}."
+        ) from None
+    return _finish(tuner, folder, record, settings)
+
+
+def _finish(tuner, folder, record, settings):
+    from recipes.run_folder import MONITOR, write_json
+    from recipes.tuning import best_model, trial_rows, trial_table
+
+    rows = trial_rows(tuner)
+    write_json(folder.path / "trials.json", rows)
+    print()
+    print(trial_table(rows, settings.search))
+    best = rows[0]
+    if best[MONITOR] is None:
+        raise RecipeError("No trial had a finite bound.")
+    folder.save_best(best_model(tuner))
+    found = {name: best["settings"][name] for name in settings.search}
+    record |= {
+        "status": "finished",
+        "best": best[MONITOR],
+        "best_settings": found,
+    }
+    folder.write_record(record)
+    pairs = " ".join(f"{name}={value}" for name, value in found.items())
+    print(
+        f"\nBest model: {folder.best_path} ({best[MONITOR]:.3f} nats per step "
+        f"on the validation split)\nTest it:       python -m recipes evaluate "
+        f"{folder.path}\nTrain longer:  python -m recipes fit {settings.data} "
+        f"{pairs}"
+    )
+    return rows
+
+
+def _require_packages():
+    import keras
+
+    needed = ["keras_tuner"]
+    if keras.backend.backend() == "tensorflow":
+        # Without it KerasTuner loses its checkpoints, and does not say why.
+        needed.append("tensorboard")
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            raise RecipeError(
+                f"`tune` needs the package {name.replace('_', '-')}. "
+                'Run `pip install "keras_fivo[tuner]"`.'
+            )
