@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_fivo.distributions import Bernoulli
+from keras_fivo.distributions import Bernoulli, Distribution
 from keras_fivo.heads.biased import BiasedHead
 from keras_fivo.types import Tensor
 
@@ -24,9 +24,9 @@ class BernoulliHead(BiasedHead):
         activation: Activation of the hidden layers.
     """
 
-    distribution_class = Bernoulli
+    distribution_class: type[Distribution] = Bernoulli
 
-    def parametrize(self, outputs: Tensor) -> Bernoulli:
+    def parametrize(self, outputs: Tensor) -> Distribution:
         """Adds the initial bias to the outputs."""
         return Bernoulli(logits=outputs + self.initial_bias)
 

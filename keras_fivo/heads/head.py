@@ -40,17 +40,17 @@ class Head(keras.layers.Layer):
                 "`event_dim` must be a positive size. "
                 f"Received: event_dim={event_dim!r}"
             )
-        self.event_dim = None if event_dim is None else int(event_dim)
+        self.event_dim: Any = None if event_dim is None else int(event_dim)
         self.hidden_units = (
             None if hidden_units is None else [int(x) for x in hidden_units]
         )
         self.activation = keras.activations.get(activation)
-        self.network: Network | None = None
+        self.network: Any = None
 
     def build(
         self,
         input_dims: Sequence[int],
-        event_dim: int | None = None,
+        event_dim: Any = None,
         hidden_units: Sequence[int] = (),
     ) -> None:
         """Creates the weights.
