@@ -8,7 +8,7 @@ import sys
 
 from recipes.errors import RecipeError
 
-VERBS = ("list", "fit", "evaluate", "sample", "tune", "demo")
+VERBS = ("list", "fit", "evaluate", "sample", "tune", "benchmark", "demo")
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
