@@ -23,8 +23,9 @@ class Ratio(keras.metrics.Metric):
         self.denominator.assign_add(ops.cast(denominator, "float32"))
 
     def result(self) -> Tensor:
-        """The ratio; 0 before the first update."""
-        return self.numerator / ops.maximum(self.denominator, 1.0)
+        """The ratio; 0 while the denominator is."""
+        total = ops.convert_to_tensor(self.denominator)
+        return self.numerator / ops.where(total == 0, 1.0, total)
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -47,8 +48,9 @@ class Count(keras.metrics.Metric):
 class FilterMetrics:
     """What `fit` and `evaluate` report, all in nats.
 
-    * `loss`: what is minimised: the mean over sequences of -bound / length,
-      or of -bound.
+    * `loss`: what is minimised: the mean over sequences, weighted if there
+      are sample weights, of -bound / length, or of -bound; and what
+      regularisers and `add_loss` add to it.
     * `bound_per_step`: sum of bounds / sum of lengths.
     * `bound_per_sequence`: sum of bounds / number of sequences.
     * `kl_per_step`: analytic KL(q || p), sum over sum.
@@ -85,7 +87,8 @@ class FilterMetrics:
         Args:
             losses: Named losses, scalars; the first is `loss`, any other is
                 reported under its name by the model's own metrics.
-            report: As from `summarize`.
+            report: As from `summarize`, and `counted`, the sum of the
+                weights of the sequences in the loss.
             finite: Bool scalar, whether the step was applied.
         """
         loss = next(iter(losses.values()))
@@ -123,5 +126,4 @@ def summarize(result: Any) -> dict:
         "ess": (ess, steps),
         "resampling_rate": (resampled, steps),
         "dead_sequences": dead,
-        "counted": sequences - dead,
     }

@@ -28,16 +28,13 @@ def as_arrays(data: Any) -> dict:
     }
 
 
-def check_inputs(
-    data: Any, cell: Any, nan_is_missing: bool, fresh: bool = True
-) -> dict:
+def check_inputs(data: Any, cell: Any, nan_is_missing: bool) -> dict:
     """Checks one batch of inputs by value.
 
     Args:
         data: What the user passed.
         cell: A `LatentCell`, built or not.
         nan_is_missing: Whether NaN stands for a missing entry.
-        fresh: Whether an empty batch is an error.
 
     Returns:
         The inputs as NumPy arrays.
@@ -53,13 +50,14 @@ def check_inputs(
             "Observations must be an array (batch, time, features). "
             f"Received: observations of shape {observations.shape}"
         )
-    if fresh and 0 in observations.shape:
+    if 0 in observations.shape:
         raise ValueError(
             "Observations must hold at least one sequence of one step. "
             f"Received: observations of shape {observations.shape}"
         )
     _check_size(observations, cell)
-    _check_companions(arrays, observations.shape)
+    _check_mask_and_lengths(arrays, observations.shape)
+    _check_controls(arrays.get("controls"), cell, observations.shape)
     observed = _observed(arrays, observations.shape)
     if nan_is_missing:
         observed = observed & ~np.isnan(observations)
@@ -89,26 +87,13 @@ def _check_size(observations: np.ndarray, cell: Any) -> None:
         )
 
 
-def _check_companions(arrays: dict, shape: tuple) -> None:
+def _check_mask_and_lengths(arrays: dict, shape: tuple) -> None:
     mask, lengths = arrays.get("mask"), arrays.get("lengths")
     if mask is not None and mask.shape not in (shape, shape[:2]):
         raise ValueError(
             f"`mask` must have the shape {shape[:2]} or {shape}. "
             f"Received: mask of shape {mask.shape}"
         )
-    controls = arrays.get("controls")
-    if controls is not None:
-        if controls.ndim != 3 or controls.shape[:2] != shape[:2]:
-            raise ValueError(
-                f"`controls` must have the shape {shape[:2]} and a size. "
-                f"Received: controls of shape {controls.shape}"
-            )
-        if not np.isfinite(controls).all():
-            raise ValueError(
-                "`controls` must be finite. Received: controls with "
-                f"{int((~np.isfinite(controls)).sum())} NaN or infinite "
-                "entries"
-            )
     if lengths is None:
         return
     if lengths.shape != shape[:1]:
@@ -116,11 +101,78 @@ def _check_companions(arrays: dict, shape: tuple) -> None:
             f"`lengths` must have the shape {shape[:1]}. "
             f"Received: lengths of shape {lengths.shape}"
         )
-    if lengths.size and (lengths.min() < 0 or lengths.max() > shape[1]):
+    if lengths.min() < 0 or lengths.max() > shape[1]:
         raise ValueError(
             f"`lengths` must lie between 0 and the number of steps, "
             f"{shape[1]}. Received: lengths={lengths.tolist()}"
         )
+
+
+def _check_controls(
+    controls: np.ndarray | None, cell: Any, shape: tuple
+) -> None:
+    expected = cell.control_dim if cell.built else None
+    if controls is None:
+        if expected:
+            raise ValueError(
+                f"The model has {expected} exogenous inputs: inputs must be "
+                "a dict with 'controls' (batch, time, size). "
+                "Received: controls=None"
+            )
+        return
+    if controls.ndim != 3 or controls.shape[:2] != shape[:2]:
+        raise ValueError(
+            f"`controls` must have the shape {shape[:2]} and a size. "
+            f"Received: controls of shape {controls.shape}"
+        )
+    if expected is not None and controls.shape[2] != expected:
+        raise ValueError(
+            f"The model was built for {expected} exogenous inputs. "
+            f"Received: controls of shape {controls.shape}"
+        )
+    if not np.isfinite(controls).all():
+        raise ValueError(
+            "`controls` must be finite. Received: controls with "
+            f"{int((~np.isfinite(controls)).sum())} NaN or infinite "
+            "entries"
+        )
+
+
+def check_sample_weight(sample_weight: Any, arrays: dict) -> np.ndarray:
+    """One finite weight of 0 or more for each sequence.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    weights = keras.ops.convert_to_numpy(sample_weight)
+    shape = arrays["observations"].shape[:1]
+    if weights.shape != shape:
+        raise ValueError(
+            f"`sample_weight` must have the shape {shape}. "
+            f"Received: sample_weight of shape {weights.shape}"
+        )
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(
+            "`sample_weight` must be finite and not negative. "
+            f"Received: sample_weight={weights.tolist()}"
+        )
+    return weights.astype("float32")
+
+
+def check_count(name: str, value: Any) -> int:
+    """A number of things: an integer of 1 or more.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if isinstance(value, bool) or not (
+        isinstance(value, int | np.integer) and value >= 1
+    ):
+        raise ValueError(
+            f"`{name}` must be an integer of 1 or more. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
 
 
 def _observed(arrays: dict, shape: tuple) -> np.ndarray:
@@ -178,7 +230,7 @@ def first_batch(data: Any) -> tuple[Any, Any]:
     """
     if isinstance(data, Iterator):
         head = next(data, None)
-        rest = data if head is None else itertools.chain([head], data)
+        rest = data if head is None else _put_back(head, data)
         first = None if head is None else inputs_of(head)
     else:
         first, rest = next(batches(data), None), data
@@ -190,19 +242,56 @@ def first_batch(data: Any) -> tuple[Any, Any]:
     return first, rest
 
 
+def _put_back(head: Any, rest: Iterator) -> Iterator:
+    """A generator of tuples, which is what Keras takes."""
+    for item in itertools.chain([head], rest):
+        yield item if isinstance(item, tuple) else (item,)
+
+
 def inputs_of(item: Any) -> Any:
-    """The inputs of a batch; targets are refused.
+    """The inputs of a batch; see `inputs_and_weights`."""
+    return inputs_and_weights(item)[0]
+
+
+def inputs_and_weights(item: Any) -> tuple[Any, Any]:
+    """The inputs of a batch and the weights of its sequences, or None.
 
     Raises:
         ValueError: For targets: sequences are their own.
     """
-    if isinstance(item, list) and len(item) == 1:
-        item = tuple(item)
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(item)
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(item)
+    refuse_targets(y)
+    if isinstance(x, dict) and "sample_weight" in x:
+        x = dict(x)
+        weights = x.pop("sample_weight")
+    return x, weights
+
+
+def refuse_targets(y: Any) -> None:
+    """Sequences are their own targets.
+
+    Raises:
+        ValueError: If there are others.
+    """
     if y is not None:
         raise ValueError(
             "A latent sequence model has no targets: sequences are all that "
             f"it is given. Received: y of type {type(y).__name__}. Yield "
             "inputs alone, or (inputs, None, sample_weight)."
         )
-    return x
+
+
+def refuse_losses(compile_config: dict | None) -> None:
+    """A loss or metrics given to `compile` would go unused.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    for name in ("loss", "metrics", "weighted_metrics"):
+        value = (compile_config or {}).get(name)
+        if value is not None:
+            raise ValueError(
+                f"`compile` must not get `{name}`: the bound is the loss, "
+                "and the filter has its own metrics. "
+                f"Received: {name}={value!r}"
+            )

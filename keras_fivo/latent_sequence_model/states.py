@@ -1,4 +1,4 @@
-"""States of a filter, in files."""
+"""States and noise of a filter: in files, and checked."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_fivo.smc import Never
 from keras_fivo.types import Nested
 
 
@@ -20,11 +21,10 @@ def save_state(path: str, state: dict) -> None:
         path: File to write.
         state: The `state` of a `FilterResult`, or what `step` returns.
     """
-    leaves = [keras.ops.convert_to_numpy(x) for x in keras.tree.flatten(state)]
+    leaves: list = []
+    structure = np.array(json.dumps(_outline(state, leaves)))
     arrays = {f"leaf_{i}": x for i, x in enumerate(leaves)}
-    arrays["structure"] = np.array(
-        json.dumps(_outline(state, iter(range(len(leaves)))))
-    )
+    arrays["structure"] = structure
     folder = os.path.dirname(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npz")
     try:
@@ -52,14 +52,15 @@ def load_state(path: str) -> dict:
         return _fill(outline, file)
 
 
-def _outline(tree: Nested, numbers: Any) -> Any:
-    """The tree with a leaf's number in its place, in the order of flatten."""
+def _outline(tree: Nested, leaves: list) -> Any:
+    """The tree with numbers in the place of leaves, which it collects."""
     if isinstance(tree, dict):
-        found = {key: _outline(tree[key], numbers) for key in sorted(tree)}
-        return {"dict": found}
+        return {"dict": {k: _outline(x, leaves) for k, x in tree.items()}}
     if isinstance(tree, list | tuple):
-        return {"list": [_outline(x, numbers) for x in tree]}
-    return next(numbers)
+        kind = "list" if isinstance(tree, list) else "tuple"
+        return {kind: [_outline(x, leaves) for x in tree]}
+    leaves.append(keras.ops.convert_to_numpy(tree))
+    return len(leaves) - 1
 
 
 def _fill(outline: Any, file: Any) -> Nested:
@@ -67,4 +68,61 @@ def _fill(outline: Any, file: Any) -> Nested:
         return keras.ops.convert_to_tensor(file[f"leaf_{outline}"])
     if "dict" in outline:
         return {key: _fill(x, file) for key, x in outline["dict"].items()}
+    if "tuple" in outline:
+        return tuple(_fill(x, file) for x in outline["tuple"])
     return [_fill(x, file) for x in outline["list"]]
+
+
+def check_state(state: Any, fresh: dict) -> None:
+    """Whether a filter can go on from a state.
+
+    Args:
+        state: What the user passed.
+        fresh: The state before the first step.
+
+    Raises:
+        ValueError: If it is of another cell, batch or number of particles.
+    """
+    found, expected = _shapes(state), _shapes(fresh)
+    if found == expected:
+        return
+    name = next(
+        name
+        for name in (*expected, *found)
+        if found.get(name) != expected.get(name)
+    )
+    raise ValueError(
+        "`state` must come from the same model, with as many sequences and "
+        f"particles: {name!r} of shape {expected.get(name)}. "
+        f"Received: state with {name!r} of shape {found.get(name)}"
+    )
+
+
+def check_noise(
+    noise: Any, bound: Any, cell: Any, num_steps: int, batch: int
+) -> None:
+    """Whether noise is that of `bound.draw`.
+
+    Raises:
+        ValueError: If something is missing, or has another shape.
+    """
+    found = _shapes(noise)
+    particles = bound.num_particles
+    expected = {"latent": (batch, num_steps, particles, *cell.noise_shape)}
+    if not isinstance(bound.criterion, Never):
+        shape = bound.scheme.noise_shape(particles)
+        expected["resampling"] = (batch, num_steps, *shape)
+    for name, shape in expected.items():
+        if found.get(name) != shape:
+            raise ValueError(
+                f"`noise` must be as from `bound.draw`: {name!r} of shape "
+                f"{shape}. Received: {name!r} of shape {found.get(name)}"
+            )
+
+
+def _shapes(tree: Nested) -> dict[str, tuple]:
+    """Shapes by path."""
+    return {
+        "/".join(map(str, path)): tuple(keras.ops.shape(leaf))
+        for path, leaf in keras.tree.flatten_with_path(tree)
+    }

@@ -17,6 +17,8 @@ from keras_fivo.latent_sequence_model.generation import (
     draw_particles,
     generate,
 )
+from keras_fivo.latent_sequence_model.seeds import seed_generator
+from keras_fivo.latent_sequence_model.states import check_noise, check_state
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
 
@@ -27,7 +29,7 @@ class Verbs:
     """`filter`, `log_evidence`, `step`, `sample` and `forecast`."""
 
     cell: Any
-    seed_generator: Any
+    filter_seed_generator: Any
     evaluation_bound: Bound
     nan_is_missing: bool
     _functions: dict
@@ -51,17 +53,20 @@ class Verbs:
             A `FilterResult`.
         """
         chosen = self._chosen_bound(bound)
-        data = checks.check_inputs(
-            observations, self.cell, self.nan_is_missing, fresh=False
-        )
+        data = checks.check_inputs(observations, self.cell, self.nan_is_missing)
         self._ensure_built(data)
         batch, num_steps = data["observations"].shape[:2]
         if noise is None:
             noise = chosen.draw(
-                self.cell, num_steps, batch, self.seed_generator
+                self.cell, num_steps, batch, self.filter_seed_generator
             )
+        else:
+            check_noise(noise, chosen, self.cell, num_steps, batch)
+        fresh = chosen.initial_state(self.cell, batch)
         if state is None:
-            state = chosen.initial_state(self.cell, batch)
+            state = fresh
+        else:
+            check_state(state, fresh)
         run = self._function(("filter", _key(chosen)), self._filter(chosen))
         return FilterResult(**run(data, noise, state))
 
@@ -210,19 +215,12 @@ class Verbs:
         num_particles: int,
         seed: Any,
     ) -> tuple[dict, int]:
-        for name, value in (
-            ("num_steps", num_steps),
-            ("num_samples", num_samples),
-        ):
-            if int(value) != value or value < 1:
-                raise ValueError(
-                    f"`{name}` must be an integer of 1 or more. "
-                    f"Received: {name}={value!r}"
-                )
+        num_steps = checks.check_count("num_steps", num_steps)
+        num_samples = checks.check_count("num_samples", num_samples)
         seeds = (
-            self.seed_generator
+            self.filter_seed_generator
             if seed is None
-            else keras.random.SeedGenerator(int(seed))
+            else seed_generator(seed, "sample")
         )
         start, batch = self._start(prefix, num_samples, num_particles, seeds)
         rows = batch * num_samples

@@ -1,0 +1,37 @@
+"""Seeds that are far from each other."""
+
+import hashlib
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def spread_seed(seed: int | None, purpose: str = "") -> int | None:
+    """A seed far from those of other seeds, and of other purposes.
+
+    On PyTorch the seed of the n-th draw is the generator's seed plus n:
+    neighbouring seeds would share noise.
+
+    Args:
+        seed: Integer, or None: to be drawn.
+        purpose: What the noise is for.
+    """
+    if seed is None:
+        return None
+    digest = hashlib.sha256(f"{purpose}{int(seed)}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") % (2**31 - 1)
+
+
+def seed_generator(seed: Any, purpose: str = "", argument: str = "seed") -> Any:
+    """A `SeedGenerator` for a user's seed.
+
+    Raises:
+        TypeError: If the seed is not an integer.
+    """
+    if not (seed is None or isinstance(seed, int | np.integer)):
+        raise TypeError(
+            f"`{argument}` must be an integer, or None to draw one. "
+            f"Received: {argument}={seed!r}"
+        )
+    return keras.random.SeedGenerator(spread_seed(seed, purpose))

@@ -1,0 +1,186 @@
+"""Evaluation, seeds, and bounds that are replaced."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_fivo as kf
+from tests.latent_sequence_model.models import (
+    Batches,
+    assert_same,
+    differ,
+    model,
+    two_batches,
+    weights,
+)
+from tests.reference.examples import data, numpy, vrnn
+
+QUIET = {"verbose": 0, "shuffle": False}
+
+
+def evaluate(made, x, **options):
+    """Metrics as a dict of floats."""
+    return made.evaluate(x, verbose=0, return_dict=True, **options)
+
+
+def test_evaluating_twice_gives_the_same_numbers():
+    whole, parts = two_batches()
+    made = model(bound=kf.FIVO(3, criterion="always"))
+    first = evaluate(made, whole, batch_size=3)
+    predicted = made.predict(whole, batch_size=3, verbose=0)
+    made.fit(whole, batch_size=3, **QUIET)
+    made.filter(whole)
+    # A model with the first one's weights.
+    other = model(bound=kf.FIVO(3, criterion="always"), seed=9)
+    assert evaluate(other, Batches(parts)) == first
+    again = other.predict(Batches(parts), verbose=0)
+    np.testing.assert_array_equal(again, predicted)
+    np.testing.assert_allclose(
+        predicted.mean(), first["bound_per_sequence"], 1e-6
+    )
+
+
+def test_validation_and_what_one_looks_at_do_not_change_training():
+    whole, _ = two_batches()
+    made, other = model(), model()
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            made.log_evidence(whole)
+            made.sample(2)
+
+    made.fit(
+        whole, validation_data=whole, epochs=2, callbacks=[Look()], **QUIET
+    )
+    other.fit(whole, epochs=2, **QUIET)
+    assert_same(weights(made), weights(other), 0)
+
+
+def test_seeds_repeat_and_are_apart():
+    whole, _ = two_batches()
+    trained = []
+    for seed in (0, 0, 1):
+        made = model(seed=seed)
+        made.fit(whole, **QUIET)
+        trained.append(weights(made))
+    assert_same(trained[0], trained[1], 0)
+    assert differ(trained[0], trained[2])
+
+
+def test_neighbouring_seeds_share_no_noise():
+    cell = vrnn(controls=False)
+    drawn = []
+    for seed in (0, 1, 2, 3):
+        made = kf.LatentSequenceModel(cell, kf.FIVO(4), seed=seed)
+        for generator in (made.seed_generator, made.filter_seed_generator):
+            drawn += [
+                numpy(made.bound.draw(cell, 5, 2, generator)["latent"]).ravel()
+                for _ in range(3)
+            ]
+    values = np.concatenate(drawn)
+    # Of 1,920 float32 Normals a few may be equal by chance, not a fifth.
+    assert len(np.unique(values)) > 0.99 * len(values)
+
+
+def test_without_a_seed_noise_is_new():
+    sequences = data(controls=False)
+    made = [model(seed=None, evaluation_seed=None) for _ in range(2)]
+    found = [evaluate(made[i], sequences)["loss"] for i in (0, 0, 1)]
+    assert len(set(found)) == 3
+
+
+def test_a_bound_is_replaced_at_once():
+    whole, _ = two_batches()
+    made = model(bound=kf.FIVO(2, criterion="never"))
+    first = evaluate(made, whole)
+    made.fit(whole, **QUIET)
+    made.evaluation_bound = kf.FIVO(32, criterion="always")
+    many = evaluate(made, whole)
+    assert many["ess"] > 2 >= first["ess"]
+    assert many["resampling_rate"] == 1.0
+    assert made.predict(whole, verbose=0).shape == (6,)
+    assert made.filter(whole).log_weights.shape[-1] == 32
+    assert made.bound.num_particles == 2
+    logs = made.fit(whole, **QUIET).history
+    assert logs["resampling_rate"] == [0.0]
+    made.bound = kf.FIVO(3, criterion="always")
+    logs = made.fit(whole, validation_data=whole, **QUIET).history
+    assert logs["resampling_rate"] == [1.0]
+    assert logs["ess"][0] <= 3 and logs["val_ess"][0] > 3
+    made.evaluation_bound = None
+    assert made.evaluation_bound is made.bound
+    assert evaluate(made, whole)["ess"] <= 3
+
+
+def test_predict_and_call_give_the_log_evidence_of_each_sequence():
+    made = model(controls=True)
+    sequences = data()
+    found = made.predict(sequences, verbose=0)
+    assert found.shape == (3,)
+    called = numpy(made(sequences))
+    assert called.shape == (3,) and np.isfinite(called).all()
+    by_array = model()
+    observations = sequences["observations"]
+    assert numpy(by_array(observations)).shape == (3,)
+    one = by_array.predict(observations, batch_size=3, verbose=0)
+    other = by_array.predict({"observations": observations}, verbose=0)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_densities_see_observations_in_full_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    made = model(cell={"emission": "normal"}, bound="elbo")
+    ones = np.ones((2, 4, 3), "float32")
+    # In bfloat16 both are 1.
+    found = [made.predict(x, verbose=0) for x in (ones, ones + 1e-3)]
+    assert (found[0] != found[1]).all()
+    np.testing.assert_allclose(*found, rtol=0.01)
+
+
+def test_nan_may_stand_for_what_is_missing():
+    sequences = data(controls=False, mask="entries")
+    made = model()
+    expected = evaluate(made, sequences)
+    marked = np.where(
+        sequences["mask"], sequences["observations"], np.float32(np.nan)
+    )
+    lengths = sequences["lengths"]
+    other = model(nan_is_missing=True)
+    found = evaluate(other, {"observations": marked, "lengths": lengths})
+    assert_same(found, expected, 1e-6)
+    with pytest.raises(ValueError, match="nan_is_missing=True"):
+        evaluate(made, {"observations": marked, "lengths": lengths})
+
+
+def test_adapting_takes_means_of_what_is_observed():
+    sequences = data(controls=False, mask="entries")
+    observed = (
+        sequences["mask"]
+        & (np.arange(6) < sequences["lengths"][:, None])[..., None]
+    )
+    kept = np.where(observed, sequences["observations"], np.nan)
+    mean = np.nanmean(kept, (0, 1))
+    sequences["observations"][~observed] = 77.0
+    whole, in_parts = model(), model()
+    whole.adapt(sequences)
+    parts = [{k: v[i : i + 1] for k, v in sequences.items()} for i in range(3)]
+    in_parts.adapt(Batches(parts), scale=True)
+    for made in (whole, in_parts):
+        np.testing.assert_allclose(numpy(made.cell.center.value), mean, 1e-6)
+        bias = np.log(mean) - np.log1p(-mean)
+        np.testing.assert_allclose(
+            numpy(made.cell.emission.initial_bias.value), bias, 1e-5, 1e-6
+        )
+    np.testing.assert_allclose(
+        numpy(in_parts.cell.scale.value), np.nanstd(kept, (0, 1)), 1e-5
+    )
+
+
+def test_the_summary_counts_parameters(capsys):
+    made = model()
+    made.predict(data(controls=False), verbose=0)
+    lines = []
+    made.summary(print_fn=lambda line, **_: lines.append(line))
+    text = "\n".join(lines)
+    assert "vrnn_cell" in text
+    assert f"{made.cell.count_params():,}" in text

@@ -1,0 +1,149 @@
+"""The filter, whole, in parts, and one observation at a time."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_fivo as kf
+from tests.latent_sequence_model.models import assert_same, model
+from tests.reference.examples import BATCH, LENGTHS, STEPS, data, numpy
+
+BOUNDS = {
+    "ELBO": kf.ELBO(2),
+    "IWAE": kf.IWAE(3),
+    "FIVO": kf.FIVO(3, "multinomial"),
+}
+
+
+def at_steps(noise, start, stop):
+    """The part of the noise for some steps."""
+    return {name: value[:, start:stop] for name, value in noise.items()}
+
+
+def part(sequences, start, stop):
+    """Some steps of sequences whose mask tells their lengths."""
+    return {name: value[:, start:stop] for name, value in sequences.items()}
+
+
+def stepwise(made, sequences, noise, state=None, start=0, stop=STEPS):
+    """Results of steps, and the last state."""
+    results = []
+    for t in range(start, stop):
+        x_t = {name: value[:, t] for name, value in sequences.items()}
+        state, result = made.step(x_t, state, at_steps(noise, t, t + 1))
+        results.append(numpy(result.log_evidence))
+        assert result.log_weights.shape[1] == 1
+    return state, results
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_filtering_is_the_bound_itself(name):
+    made = model(controls=True)
+    bound = BOUNDS[name]
+    sequences = data(mask="entries")
+    noise = bound.draw(made.cell, STEPS, BATCH, seed=1)
+    found = made.filter(sequences, bound=bound, noise=noise)
+    expected = bound(made.cell, noise=noise, **sequences)
+    assert_same(
+        [numpy(found.log_evidence), numpy(found.log_weights)],
+        [numpy(expected.log_evidence), numpy(expected.log_weights)],
+        1e-5,
+    )
+    assert found.latents.shape == (BATCH, STEPS, bound.num_particles, 2)
+    np.testing.assert_array_equal(numpy(found.lengths), LENGTHS)
+    np.testing.assert_array_equal(
+        numpy(found.active), np.arange(STEPS) < LENGTHS[:, None]
+    )
+
+
+def test_log_evidence_takes_any_bound_and_new_noise_each_time():
+    made = model()
+    sequences = data(controls=False)
+    for bound in ("elbo", kf.IWAE(3), None):
+        found = [
+            numpy(made.log_evidence(sequences, bound=bound)) for _ in range(2)
+        ]
+        assert found[0].shape == (BATCH,)
+        assert not np.array_equal(*found)
+
+
+def test_steps_give_the_same_as_the_whole():
+    made = model(controls=True, evaluation_bound=BOUNDS["FIVO"])
+    sequences = data(mask="entries", lengths=False)
+    sequences["mask"][:, -1, 0] = True
+    noise = made.evaluation_bound.draw(made.cell, STEPS, BATCH, seed=1)
+    whole = made.filter(sequences, noise=noise)
+    state, found = stepwise(made, sequences, noise)
+    assert_same(found[-1], numpy(whole.log_evidence), 1e-5)
+    for a, b in zip(
+        keras.tree.flatten(numpy(state)),
+        keras.tree.flatten(numpy(whole.state)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, 1e-5, 1e-5)
+
+
+def test_a_saved_state_goes_on_where_it_was(tmp_path):
+    made = model(evaluation_bound=BOUNDS["FIVO"])
+    sequences = {"observations": data(controls=False)["observations"]}
+    noise = made.evaluation_bound.draw(made.cell, STEPS, BATCH, seed=1)
+    whole = made.filter(sequences, noise=noise)
+    state, _ = stepwise(made, sequences, noise, stop=2)
+    path = str(tmp_path / "state.npz")
+    kf.save_state(path, state)
+    loaded = kf.load_state(path)
+    keras.tree.assert_same_structure(loaded, state)
+    assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
+    # In one piece, then in steps.
+    middle = made.filter(
+        part(sequences, 2, 4), noise=at_steps(noise, 2, 4), state=loaded
+    )
+    _, found = stepwise(made, sequences, noise, middle.state, 4)
+    assert_same(found[-1], numpy(whole.log_evidence), 1e-5)
+
+
+def test_a_state_may_hold_tuples(tmp_path):
+    state = {"a": (np.ones(2), [np.zeros((1, 3), "int32")]), "b": np.arange(3)}
+    path = str(tmp_path / "state.npz")
+    kf.save_state(path, state)
+    loaded = numpy(kf.load_state(path))
+    keras.tree.assert_same_structure(loaded, state)
+    assert_same(keras.tree.flatten(loaded), keras.tree.flatten(state), 0)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    path = str(tmp_path / "other.npz")
+    np.savez(path, a=np.ones(2))
+    with pytest.raises(ValueError, match=r"Received: path=.*\['a'\]"):
+        kf.load_state(path)
+
+
+def test_a_state_of_other_sizes_is_refused():
+    made = model()
+    observations = data(controls=False)["observations"]
+    state, _ = made.step(observations[:, 0])
+    for other in (kf.FIVO(3), kf.ELBO(1)):
+        with pytest.raises(ValueError, match="`state` must come from"):
+            made.filter(observations, bound=other, state=state)
+    with pytest.raises(ValueError, match="Received: state with"):
+        made.step(observations[:2, 1], state)
+    with pytest.raises(ValueError, match="Received: state with"):
+        made.step(observations[:, 1], {"log_weights": np.zeros((3, 2))})
+
+
+def test_a_step_without_observation_drops_its_part_alone():
+    made = model()
+    x_t = data(controls=False)["observations"][:, 0]
+    noise = made.bound.draw(made.cell, 1, BATCH, seed=1)
+    blind = {"observations": x_t * np.nan, "mask": np.zeros(BATCH, bool)}
+    state, result = made.step(blind, noise=noise)
+    assert np.isfinite(numpy(result.log_evidence)).all()
+    np.testing.assert_array_equal(numpy(state["step"]), np.ones(BATCH))
+
+
+def test_a_proposal_that_looks_ahead_cannot_stream():
+    made = model(cell={"proposal": "smoothing"})
+    observations = data(controls=False)["observations"]
+    with pytest.raises(ValueError, match="Received: proposal="):
+        made.step(observations[:, 0])
+    assert numpy(made.log_evidence(observations)).shape == (BATCH,)
