@@ -91,7 +91,7 @@ class ChainWeights(keras.layers.Layer):
         columns = {"matrix": latent_dim, "controls": control_dim}
         for name in NAMES:
             part, kind = name.split("_")
-            shape = (rows[part],)
+            shape: tuple[int, ...] = (rows[part],)
             if kind not in ("mean", "offset"):
                 shape = (rows[part], columns.get(kind, rows[part]))
             if kind == "controls" and not control_dim:
@@ -217,7 +217,7 @@ class ChainWeights(keras.layers.Layer):
         matrix = pick(self.emission_matrix, 2, step)
         return matrix, offset, self.factor("emission_covariance", step)
 
-    def _pushed(self, name: str, controls: Tensor | None) -> Tensor | float:
+    def _pushed(self, name: str, controls: Tensor | None) -> Tensor:
         if not self.control_dim:
             return 0.0
         if controls is None:

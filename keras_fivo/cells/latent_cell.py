@@ -49,7 +49,7 @@ class LatentCell(keras.layers.Layer):
                 f"Received: latent_dim={latent_dim!r}"
             )
         self.latent_dim = int(latent_dim)
-        self.emission = None if emission is None else get_head(emission)
+        self.emission: Any = emission and get_head(emission)
         self.proposal = get_proposal(proposal)
 
     # What a subclass says about one step.

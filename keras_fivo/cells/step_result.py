@@ -52,9 +52,9 @@ def analytic_kl(proposal: Distribution, transition: Distribution) -> Tensor:
         return ops.zeros_like(proposal.mean[..., 0])
     if isinstance(proposal, Normal) and isinstance(transition, Normal):
         return proposal.kl(transition)
-    full = _as_multivariate(proposal), _as_multivariate(transition)
-    if None not in full:
-        return full[0].kl(full[1])
+    first, second = _as_multivariate(proposal), _as_multivariate(transition)
+    if first is not None and second is not None:
+        return first.kl(second)
     return ops.full_like(proposal.mean[..., 0], float("nan"))
 
 

@@ -101,7 +101,8 @@ class Network(keras.layers.Layer):
     def _product(self, inputs: Sequence[Tensor | None]) -> Tensor:
         """Product of the inputs that are there with their rows."""
         ends = list(itertools.accumulate(self.input_dims))
-        parts, spans = [], []
+        parts: list = []
+        spans: list[tuple[int, int]] = []
         for end, size, part in zip(ends, self.input_dims, inputs, strict=False):
             if part is None:
                 continue

@@ -1,6 +1,7 @@
 """A proposal that sees the present observation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -60,7 +61,7 @@ class FilteringProposal(NormalProposal):
             None if known else feature
             for known, feature in zip(self.known, context, strict=True)
         ]
-        proposal = self.head.distribution(remaining, present["head"])
+        proposal: Any = self.head.distribution(remaining, present["head"])
         if not self.residual:
             return proposal
         return Normal(proposal.loc + transition.mean, proposal.scale)
