@@ -121,7 +121,7 @@ def trial_table(rows, names):
     """
     widths = {name: max(len(name), 9) for name in names}
     lines = [
-        f"{'trial':<6} {'bound':>8} {'updates':>8} {'time':>6}  "
+        f"{'trial':<6} {'nats/step':>9} {'updates':>8} {'time':>6}  "
         + " ".join(f"{name:>{widths[name]}}" for name in names)
     ]
     for row in rows:
@@ -129,7 +129,7 @@ def trial_table(rows, names):
         values = (row["settings"].get(name, "") for name in names)
         lines.append(
             f"{row['trial']:<6} "
-            f"{row['status'].lower() if score is None else f'{score:.3f}':>8} "
+            f"{row['status'].lower() if score is None else f'{score:.3f}':>9} "
             f"{row.get('best_updates', 0):>8} "
             f"{clock(row.get('seconds', 0)):>6}  "
             + " ".join(

@@ -155,7 +155,7 @@ def measure(backend, workload, settings):
                 }
                 others.append(run_against(settings.against, work, settings))
                 rates.append(worker.ask("step")["rate"])
-        fit = worker.ask("fit") if settings.fit else None
+        fit = _fit(worker) if settings.fit else {}
     finally:
         worker.close()
     rate = statistics.median(rates)
@@ -167,8 +167,7 @@ def measure(backend, workload, settings):
         "ms_per_time_step": 1e3 / rate / workload["steps"],
         "rates": rates,
     }
-    if fit:
-        found["fit_overhead"] = fit["alone_rate"] / fit["fit_rate"] - 1
+    found |= fit
     if others:
         # Each run of the other stands between two rounds of ours.
         times = [
@@ -178,6 +177,14 @@ def measure(backend, workload, settings):
         found["against_updates_per_second"] = statistics.median(others)
         found["times_of_against"] = statistics.median(times)
     return found
+
+
+def _fit(worker):
+    try:
+        rates = worker.ask("fit")
+    except RecipeError as error:  # the step alone may work where fit does not
+        return {"fit_error": str(error)}
+    return {"fit_overhead": rates["alone_rate"] / rates["fit_rate"] - 1}
 
 
 def workloads(settings, backend):

@@ -59,14 +59,22 @@ def run_benchmark(settings):
         "rounds\n"
     )
     print(_HEADER)
-    found = []
+    found, failed = [], []
     for backend in backends:
         for workload in workloads(settings, backend):
-            found.append(measure(backend, workload, settings))
-            print(_row(found[-1]), flush=True)
+            try:
+                measured = measure(backend, workload, settings)
+            except RecipeError as error:
+                failed.append(str(error))
+                print(f"{_name(backend, workload)} {error}", flush=True)
+                continue
+            found.append(measured)
+            print(_row(measured), flush=True)
     if settings.output:
         with told_to_the_user():
             write_json(settings.output, found)
+    if failed:
+        raise RecipeError(f"{len(failed)} measurements failed; see above.")
     return found
 
 
@@ -88,14 +96,22 @@ def _check(name, values, known):
 
 
 def _row(found):
-    fit = found.get("fit_overhead")
+    fit = "failed" if "fit_error" in found else ""
+    if "fit_overhead" in found:
+        fit = f"{found['fit_overhead']:+.0%}"
     times = found.get("times_of_against")
     return (
-        f"{found['backend']:<10} {'yes' if found['jit_compile'] else 'no':<3} "
-        f"{found['bound']:<5} {found['num_particles']:>3} "
+        f"{_name(found['backend'], found)} "
         f"{found['updates_per_second']:>10.2f} "
         f"{found['ms_per_time_step']:>8.4f} "
-        f"{'' if fit is None else f'{fit:+.0%}':>6} "
+        f"{fit:>6} "
         f"{'' if times is None else f'{times:.2f}':>6} "
         f"{found['compile_seconds']:>9.1f} s"
+    )
+
+
+def _name(backend, workload):
+    return (
+        f"{backend:<10} {'yes' if workload['jit_compile'] else 'no':<3} "
+        f"{workload['bound']:<5} {workload['num_particles']:>3}"
     )

@@ -5,7 +5,7 @@ import math
 import shlex
 
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.pianoroll.config import TuneSettings
+from recipes.pianoroll.config import FitSettings, TuneSettings
 from recipes.settings import parse, parser_of
 
 SUMMARY = "Search for better settings with KerasTuner."
@@ -45,7 +45,7 @@ def run_tune(settings, command=""):
     Returns:
         The rows of the table of trials, the best first.
     """
-    _require_packages()
+    _require_packages(settings.algorithm)
     from recipes.cli.fit import identity_of, versions
     from recipes.pianoroll.batches import train_batches
     from recipes.pianoroll.data import load
@@ -112,26 +112,46 @@ def _finish(tuner, folder, record, settings):
         "best_settings": found,
     }
     folder.write_record(record)
-    pairs = " ".join(f"{name}={value}" for name, value in found.items())
     print(
         f"\nBest model: {folder.best_path} ({best[MONITOR]:.3f} nats per step "
-        f"on the validation split)\nTest it:       python -m recipes evaluate "
-        f"{folder.path}\nTrain longer:  python -m recipes fit {settings.data} "
-        f"{pairs}"
+        "on the validation split)\n"
+        f"Test it:    python -m recipes evaluate {folder.path}\n"
+        f"Go further: python -m recipes fit {_as_fit(settings, found)}"
     )
     return rows
 
 
-def _require_packages():
+def _as_fit(settings, found):
+    """The arguments of `fit` that train with what was found."""
+    usual = FitSettings.from_given({"data": settings.data}).as_dict()
+    wanted = settings.as_dict() | found
+    limits = ("updates", "minutes", "cpu_minutes", "patience", "run")
+    kept = [
+        f"{name}={_plain(wanted[name])}"
+        for name, value in usual.items()
+        if wanted[name] != value and name not in (*limits, "validate_every")
+    ]
+    return shlex.join([settings.data, *kept])
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def _require_packages(algorithm):
     import keras
 
     needed = ["keras_tuner"]
+    if algorithm == "bayesian":
+        needed.append("sklearn")
     if keras.backend.backend() == "tensorflow":
         # Without it KerasTuner loses its checkpoints, and does not say why.
         needed.append("tensorboard")
     for name in needed:
         if importlib.util.find_spec(name) is None:
             raise RecipeError(
-                f"`tune` needs the package {name.replace('_', '-')}. "
+                f"`tune algorithm={algorithm}` needs the package {name}. "
                 'Run `pip install "keras_fivo[tuner]"`.'
             )
