@@ -81,7 +81,8 @@ class Trainer:
 
     def _sum_gradients(self: Any, losses: dict, pull_back: Any) -> list:
         """Each loss moves only the variables that `loss_variables` names."""
-        totals = None
+        variables = self.trainable_variables
+        totals = [jnp.zeros_like(v.value) for v in variables]
         for name in losses:
             seeds = {
                 other: jnp.asarray(other == name, loss.dtype)
@@ -89,17 +90,12 @@ class Trainer:
             }
             allowed = {id(v) for v in self.loss_variables(name)}
             (gradients,) = pull_back(seeds)
-            gradients = [
-                gradient if id(variable) in allowed else 0 * gradient
-                for variable, gradient in zip(
-                    self.trainable_variables, gradients, strict=True
+            totals = [
+                total + gradient if id(variable) in allowed else total
+                for variable, total, gradient in zip(
+                    variables, totals, gradients, strict=True
                 )
             ]
-            totals = (
-                gradients
-                if totals is None
-                else [a + b for a, b in zip(totals, gradients, strict=True)]
-            )
         return totals
 
     def _stateless_logs(

@@ -169,7 +169,9 @@ class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
             scale: Whether inputs of networks are also divided by the
                 standard deviation.
         """
-        count, total, squares = 0.0, 0.0, 0.0
+        count: Any = 0.0
+        total: Any = 0.0
+        squares: Any = 0.0
         for batch in checks.batches(data):
             arrays = checks.check_inputs(batch, self.cell, self.nan_is_missing)
             self._ensure_built(arrays)

@@ -34,4 +34,6 @@ def seed_generator(seed: Any, purpose: str = "", argument: str = "seed") -> Any:
             f"`{argument}` must be an integer, or None to draw one. "
             f"Received: {argument}={seed!r}"
         )
-    return keras.random.SeedGenerator(spread_seed(seed, purpose))
+    return keras.random.SeedGenerator(
+        spread_seed(None if seed is None else int(seed), purpose)
+    )

@@ -33,6 +33,8 @@ class Verbs:
     evaluation_bound: Bound
     nan_is_missing: bool
     _functions: dict
+    built: bool
+    _ensure_built: Any
 
     def filter(
         self,
