@@ -234,7 +234,7 @@ def parser_of(cls, prog, description, positional=None, epilog=None):
             dest=field.name,
             type=_reader(field),
             metavar=_metavar(field),
-            help=f"{meta['help']} {_default_text(field)}".replace("%", "%%"),
+            help=f"{meta['help']} {_default_text(field)}".strip(),
         )
     return parser
 
@@ -323,6 +323,8 @@ def _metavar(field):
 
 def _default_text(field):
     meta = field.metadata
+    if field.default == "":
+        return ""
     default = _plain(field.default)
     by_value = {}
     for data, value in meta["by_data"].items():

@@ -21,7 +21,8 @@ def main(argv=None):
     Returns:
         int. The exit code: 0, or 2 for what the user can mend.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    # Not list(...): once imported, recipes.cli.list has that name here.
+    argv = [*(sys.argv[1:] if argv is None else argv)]
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(_help())

@@ -16,7 +16,7 @@ SMALL = [
 ]
 
 
-def write_songs(path, seed=0, lengths=(5, 9, 7, 12, 6, 3)):
+def write_songs(path, seed=0, lengths=(5, 9, 7, 12, 6, 3), test=8):
     """Writes random songs of a few notes to an `.npz` file."""
     generator = np.random.default_rng(seed)
 
@@ -28,7 +28,7 @@ def write_songs(path, seed=0, lengths=(5, 9, 7, 12, 6, 3)):
     splits = {
         "train": [song(length) for length in lengths],
         "valid": [song(8), song(6)],
-        "test": [song(8), song(11), song(4)],
+        "test": [song(test), song(test + 3), song(test - 4)],
     }
     write_splits(path, splits)
     return path

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 
-from recipes.cli import main
 from recipes.run_folder import RunFolder
 from tests.recipes.cli_examples import SMALL, fit, write_songs
 
@@ -193,9 +192,3 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(songs, tmp_path):
     assert json.loads((cut / "run.json").read_text())["status"] == "running"
     subprocess.run([*command, f"run={cut}"], cwd=REPOSITORY, check=True)
     assert_same_run(whole, cut)
-
-
-def test_help_lists_the_verbs(capsys):
-    assert main([]) == 0
-    printed = capsys.readouterr().out
-    assert "fit" in printed and "evaluate" in printed
