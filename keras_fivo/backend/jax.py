@@ -82,7 +82,7 @@ class Trainer:
     def _sum_gradients(self: Any, losses: dict, pull_back: Any) -> list:
         """Each loss moves only the variables that `loss_variables` names."""
         variables = self.trainable_variables
-        totals = [jnp.zeros_like(v.value) for v in variables]
+        totals = [jnp.zeros(v.shape, v.dtype) for v in variables]
         for name in losses:
             seeds = {
                 other: jnp.asarray(other == name, loss.dtype)
