@@ -232,8 +232,10 @@ def test_frozen_parts_are_not_moved():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_in_full_log_weights(policy):
-    keras.config.set_dtype_policy(policy)
     sequences = data(controls=False)
+    expected = model(optimizer="adam", rate=0.01)
+    expected = expected.fit(sequences, epochs=6, **QUIET).history
+    keras.config.set_dtype_policy(policy)
     made = model(optimizer="adam", rate=0.01)
     scaled = isinstance(made.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (policy == "mixed_float16")
@@ -241,7 +243,9 @@ def test_mixed_precision_trains_in_full_log_weights(policy):
     history = made.fit(sequences, epochs=6, **QUIET).history
     assert differ(before, weights(made))
     assert all(x.dtype == "float32" for x in weights(made))
-    assert history["bound_per_step"][-1] > history["bound_per_step"][0]
+    np.testing.assert_allclose(
+        history["bound_per_step"], expected["bound_per_step"], atol=0.05
+    )
     result = made.filter(sequences)
     for name in ("log_evidence", "log_weights", "effective_sample_size"):
         value = getattr(result, name)
