@@ -8,9 +8,11 @@ import pathlib
 import numpy as np
 import pytest
 
-# Both must be set before anything imports Keras.
+# All must be set before anything imports a framework.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests compile much and run little.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 if os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1":
     from tests.backend_blocker import block_other_backends
