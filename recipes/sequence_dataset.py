@@ -56,7 +56,9 @@ class SequenceDataset(keras.utils.PyDataset):
 
     Args:
         sequences: List of arrays `(steps, features)`, each of one step at
-            least, with the same features.
+            least, with the same features. Or a sequence that reads its items
+            when they are asked for, and tells their shapes beforehand: with
+            the attributes `lengths`, integers, and `features`, an integer.
         batch_size: int. Default: 4.
         seed: int, at least 0. Default: 0.
         shuffle: bool. `False` keeps the given order within each bucket.
@@ -67,7 +69,8 @@ class SequenceDataset(keras.utils.PyDataset):
             the last one must hold the longest sequence. Default: `None`.
         chunk_length: int. Cut longer sequences into consecutive pieces of
             this length, each of which counts as a sequence from then on.
-            Default: `None`, which leaves them whole.
+            Default: `None`, which leaves them whole. Sequences that are read
+            when asked for are cut by who reads them.
         length_multiple: int. Chosen lengths are multiples of it. Default: 8.
         drop_remainder: bool. Leave out the batches that are not full.
             Default: `False`, which shows every sequence once an epoch.
@@ -119,8 +122,9 @@ class SequenceDataset(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.drop_remainder = drop_remainder
         self.pad_batch = pad_batch
-        self.sequences = _cut(_check_sequences(sequences), chunk_length)
-        self._lengths = np.array([len(item) for item in self.sequences])
+        self.sequences, self._lengths, self._features = _measure(
+            sequences, chunk_length
+        )
         self.boundaries = _check_boundaries(
             bucket_boundaries, self._lengths.max()
         ) or choose_boundaries(
@@ -159,8 +163,7 @@ class SequenceDataset(keras.utils.PyDataset):
         self._seen.add(index % len(self))
         num_rows = self.batch_size if self.pad_batch else len(rows)
         length = self.boundaries[self._buckets[rows[0]]]
-        features = self.sequences[0].shape[1]
-        observations = np.zeros((num_rows, length, features), "float32")
+        observations = np.zeros((num_rows, length, self._features), "float32")
         mask = np.zeros((num_rows, length), "bool")
         for row, source in enumerate(rows):
             steps = self._lengths[source]
@@ -246,6 +249,27 @@ def _check_integer(name, value, least):
         raise ValueError(
             f"`{name}` must be at least {least}. Received: {name}={value}."
         )
+
+
+def _measure(sequences, chunk_length):
+    """The sequences, the length of each, and the features of all."""
+    if not (hasattr(sequences, "lengths") and hasattr(sequences, "features")):
+        arrays = _cut(_check_sequences(sequences), chunk_length)
+        lengths = np.array([len(array) for array in arrays])
+        return arrays, lengths, arrays[0].shape[1]
+    if chunk_length is not None:
+        raise ValueError(
+            "`chunk_length` cuts arrays only; these sequences are read when "
+            "they are asked for, and cut by who reads them. "
+            f"Received: chunk_length={chunk_length}."
+        )
+    lengths = np.asarray(sequences.lengths)
+    if len(lengths) == 0 or lengths.min() < 1:
+        raise ValueError(
+            "There must be sequences, of at least one step each. "
+            f"Received: {len(lengths)} sequences."
+        )
+    return sequences, lengths, sequences.features
 
 
 def _check_sequences(sequences):

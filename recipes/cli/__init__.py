@@ -8,7 +8,16 @@ import sys
 
 from recipes.errors import RecipeError
 
-VERBS = ("list", "fit", "evaluate", "sample", "tune", "benchmark", "demo")
+VERBS = (
+    "list",
+    "prepare",
+    "fit",
+    "evaluate",
+    "sample",
+    "tune",
+    "benchmark",
+    "demo",
+)
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 

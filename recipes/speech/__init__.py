@@ -1,0 +1,1 @@
+"""Recordings of speech: reading them, preparing them, batching them."""
