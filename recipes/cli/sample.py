@@ -53,7 +53,7 @@ def run_sample(settings):
     prefixes, titles = _prefixes(trained, settings)
     print(
         f"Sampling {settings.num_samples} x {settings.sample_length} steps "
-        f"after {prefixes.shape[1]} steps of {len(titles)} sequences"
+        f"after {prefixes.shape[1]} steps of {len(titles)} sequence(s)"
     )
     samples = _samples(trained.model, prefixes, settings)
     with told_to_the_user():
@@ -83,12 +83,11 @@ def _prefixes(trained, settings):
         for index, roll in enumerate(rolls)
         if len(roll) >= settings.prefix_length
     ][: settings.num_prefixes]
-    if len(wanted) < settings.num_prefixes:
+    if not wanted:
         raise RecipeError(
-            f"Only {len(wanted)} sequences of the {settings.split} split have "
-            f"{settings.prefix_length} steps or more. Received: "
-            f"prefix_length={settings.prefix_length}, "
-            f"num_prefixes={settings.num_prefixes}."
+            f"No sequence of the {settings.split} split has so many steps; "
+            f"the longest has {max(map(len, rolls))}. "
+            f"Received: prefix_length={settings.prefix_length}."
         )
     steps = settings.prefix_length
     if not steps:

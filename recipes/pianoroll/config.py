@@ -249,7 +249,9 @@ class SampleSettings(Settings):
     split: str = setting(
         "test", "Split that prefixes come from.", _DATA, choices=SPLITS
     )
-    num_prefixes: int = setting(4, "Sequences to continue.", "Samples", low=1)
+    num_prefixes: int = setting(
+        4, "Sequences to continue, if there are as many.", "Samples", low=1
+    )
     prefix_length: int = setting(
         24, "Steps that are given; 0: none.", "Samples", low=0
     )

@@ -89,7 +89,7 @@ def test_sample_writes_arrays_midi_and_a_picture(run, tmp_path, prefix_length):
 def test_sample_refuses_prefixes_that_are_too_long(run, tmp_path, capsys):
     argv = ["sample", str(run), "prefix_length=50", f"output={tmp_path / 'x'}"]
     assert main(argv) == 2
-    assert "Only 0 sequences" in capsys.readouterr().err
+    assert "the longest has 11" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
