@@ -10,6 +10,7 @@ import importlib.util
 import math
 import pathlib
 import re
+import sys
 import warnings
 
 import keras
@@ -158,8 +159,12 @@ def _parse_corpus(folder, show_progress):
     splits = {split: [] for split in SPLITS}
     if show_progress:
         print("Parsing the Bach chorales of music21, once:", flush=True)
+    moving = 1 if sys.stdout.isatty() else 2  # 2: one line, at the end
     progress = keras.utils.Progbar(
-        len(paths), verbose=int(show_progress), interval=0.5, unit_name="piece"
+        len(paths),
+        verbose=moving * int(show_progress),
+        interval=0.5,
+        unit_name="piece",
     )
     for done, path in enumerate(paths, start=1):
         roll = parse_chorale(path)
