@@ -49,6 +49,9 @@ from keras_fivo.latent_sequence_model import Forecast as Forecast
 from keras_fivo.latent_sequence_model import (
     LatentSequenceModel as LatentSequenceModel,
 )
+from keras_fivo.latent_sequence_model import (
+    SmoothingResult as SmoothingResult,
+)
 from keras_fivo.latent_sequence_model import load_state as load_state
 from keras_fivo.latent_sequence_model import save_state as save_state
 from keras_fivo.proposals import (

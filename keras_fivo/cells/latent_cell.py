@@ -167,6 +167,9 @@ class LatentCell(keras.layers.Layer):
     noise = "normal"
     """Kind of noise that latents are made of: `"normal"` or `"uniform"`."""
 
+    latents_are_markov = False
+    """Whether states depend on the last latent and on observations alone."""
+
     @property
     def noise_shape(self) -> Shape:
         """Shape of the noise of one latent."""
@@ -312,8 +315,7 @@ class LatentCell(keras.layers.Layer):
             states: `(rows, ...)`.
             past: `(rows, ...)`, as from `past_features`.
             step: Int32 `(rows,)`.
-            noise: Dict of `latent` `(rows, *noise_shape)` and `emission`,
-                `(rows, features)`.
+            noise: `latent` `(rows, *noise_shape)`, `emission` `(rows, ...)`.
 
         Returns:
             A dict of `observations`, `means` and `latents`, and new states.
@@ -342,9 +344,7 @@ class LatentCell(keras.layers.Layer):
         serialize = keras.saving.serialize_keras_object
         config = {
             "latent_dim": self.latent_dim,
-            "emission": None
-            if self.emission is None
-            else serialize(self.emission),
+            "emission": self.emission and serialize(self.emission),
             "proposal": serialize(self.proposal),
         }
         return {**super().get_config(), **config}

@@ -77,6 +77,8 @@ class LinearGaussianCell(LatentCell):
         >>> cell.exact(observations).log_evidence
     """
 
+    latents_are_markov = True
+
     def __init__(
         self,
         latent_dim: int,

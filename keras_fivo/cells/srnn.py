@@ -58,6 +58,7 @@ class SRNNCell(RecurrentCell):
     """
 
     known_context = (True, False)
+    latents_are_markov = True
 
     def build_recurrent_parts(self) -> Sequence[int]:
         """Builds the RNN and the transition; see `RecurrentCell`."""

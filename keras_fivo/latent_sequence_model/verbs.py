@@ -18,6 +18,11 @@ from keras_fivo.latent_sequence_model.generation import (
     generate,
 )
 from keras_fivo.latent_sequence_model.seeds import seed_generator
+from keras_fivo.latent_sequence_model.smoothing import (
+    Smoother,
+    SmoothingResult,
+    smooth,
+)
 from keras_fivo.latent_sequence_model.states import check_noise, check_state
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
@@ -26,7 +31,7 @@ _FIELDS = [field.name for field in fields(FilterResult)]
 
 
 class Verbs:
-    """`filter`, `log_evidence`, `step`, `sample` and `forecast`."""
+    """`filter`, `smooth`, `log_evidence`, `step`, `sample`, `forecast`."""
 
     cell: Any
     filter_seed_generator: Any
@@ -83,6 +88,34 @@ class Verbs:
             return {name: getattr(result, name) for name in _FIELDS}
 
         return run
+
+    def smooth(
+        self,
+        observations: Any,
+        method: str = "ancestral",
+        num_samples: int = 100,
+        num_particles: int = 128,
+        lag: int | None = None,
+        bound: Any = None,
+        noise: dict | None = None,
+        seed: Any = None,
+    ) -> SmoothingResult:
+        """Latents given each whole sequence, p(z_t | x_1:T).
+
+        Args:
+            observations: As for the model.
+            method: `"ancestral"`, for any cell; `"fixed_lag"`; `"backward"`;
+                or `"exact"`; see `Smoother`.
+            num_samples: Number of samples of each sequence.
+            num_particles: Number of particles of the filter.
+            lag: Of `"fixed_lag"`, the number of later steps to look at.
+            bound: The filter in the place of `FIVO(num_particles)`.
+            noise: As from `Smoother.draw`; drawn if not given.
+            seed: Seed of the noise; None: the model's own.
+        """
+        bound = FIVO(num_particles) if bound is None else get_bound(bound)
+        smoother = Smoother(self.cell, method, bound, lag)
+        return smooth(self, smoother, observations, num_samples, noise, seed)
 
     def log_evidence(self, observations: Any, bound: Any = None) -> Tensor:
         """Estimate of log p(x_1:T), `(batch,)`, in nats.

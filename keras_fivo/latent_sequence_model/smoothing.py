@@ -1,0 +1,291 @@
+"""The latents of each step given the whole sequence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.bounds import Bound
+from keras_fivo.cells import LinearGaussianCell
+from keras_fivo.inputs import prepare_inputs, time_first
+from keras_fivo.latent_sequence_model.checks import check_count, check_inputs
+from keras_fivo.latent_sequence_model.particle_smoothing import (
+    filtered_particles,
+    fixed_lag,
+    simulate_backward,
+    trace_paths,
+)
+from keras_fivo.latent_sequence_model.seeds import seed_generator
+from keras_fivo.latent_sequence_model.states import check_noise
+from keras_fivo.linear_gaussian import sample_posterior
+from keras_fivo.smc import FilterResult
+from keras_fivo.types import Shape, Tensor
+
+METHODS = ("ancestral", "backward", "exact", "fixed_lag")
+
+
+@dataclass(frozen=True)
+class SmoothingResult:
+    """Latents given their whole sequence, p(z_t | x_1:T).
+
+    All entries of steps beyond a sequence's length are zero. Where all
+    particles of a sequence died, its entries are NaN.
+
+    Attributes:
+        samples: `(batch, num_samples, time, latent_dim)`. Whole paths, of
+            each sequence from its own last step back; of `"fixed_lag"`,
+            independent samples of each step's marginal, which make no path.
+        means: `(batch, time, latent_dim)`. Of `"exact"` the posterior's; of
+            the others those of the weighted particles, which the samples
+            are drawn from.
+        standard_deviations: `(batch, time, latent_dim)`. Likewise.
+        log_evidence: `(batch,)`. log p(x_1:T), in nats: exact, or the
+            filter's estimate.
+        lengths: Int32 `(batch,)`. Number of steps of each sequence.
+        method: `"ancestral"`, `"fixed_lag"`, `"backward"` or `"exact"`.
+        covariances: `(batch, time, latent_dim, latent_dim)` of `"exact"`;
+            None for the others.
+    """
+
+    samples: Tensor
+    means: Tensor
+    standard_deviations: Tensor
+    log_evidence: Tensor
+    lengths: Tensor
+    method: str
+    covariances: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """A method of smoothing, checked against a cell.
+
+    - `"ancestral"`: paths of the last particles through their ancestors, for
+      any cell. Early steps are left with few different ancestors.
+    - `"fixed_lag"`: each step's marginal from its particles that live on
+      `lag` steps later, for any cell: biased by what comes after that.
+    - `"backward"`: forward filtering, backward simulation, for cells whose
+      latents are Markov given the observations.
+    - `"exact"`: without a filter, for linear Gaussian cells. The same noise
+      under more padding gives other samples of the same posterior.
+
+    Attributes:
+        cell: A `LatentCell`.
+        method: One of these.
+        bound: The filter; `"exact"` has none.
+        lag: Number of later steps that `"fixed_lag"` looks at.
+
+    Raises:
+        ValueError: For an unknown method, one that the cell does not allow,
+            or a lag where there must be none, or the reverse.
+    """
+
+    cell: Any
+    method: str
+    bound: Bound
+    lag: int | None = None
+
+    def __post_init__(self) -> None:
+        name, method = type(self.cell).__name__, self.method
+        if method not in METHODS:
+            raise ValueError(
+                f"`method` must be one of {list(METHODS)}. "
+                f"Received: method={method!r}"
+            )
+        if method == "backward" and not self.cell.latents_are_markov:
+            raise ValueError(
+                "Backward simulation weighs each z_t by p(z_{t+1} | z_t), so "
+                "latents must be a Markov chain given the observations. The "
+                f"states of {name} depend on the whole path of latents, not "
+                "on the last one alone, or it does not say otherwise by "
+                f"`latents_are_markov`. Received: method={method!r}, "
+                f"cell={name}. Use 'ancestral' or 'fixed_lag'."
+            )
+        if method == "exact" and not isinstance(self.cell, LinearGaussianCell):
+            raise ValueError(
+                "Only of linear Gaussian cells is the posterior known in "
+                f"closed form. Received: method={method!r}, cell={name}. Use "
+                "'ancestral', 'fixed_lag' or 'backward'."
+            )
+        self._check_lag()
+
+    def _check_lag(self) -> None:
+        lag, wanted = self.lag, self.method == "fixed_lag"
+        whole = isinstance(lag, int) and not isinstance(lag, bool) and lag >= 0
+        if wanted != (lag is not None) or (wanted and not whole):
+            raise ValueError(
+                "`lag` must be an integer of 0 or more for the method "
+                "'fixed_lag', and not be given for others. "
+                f"Received: lag={lag!r}, method={self.method!r}"
+            )
+
+    def draw(
+        self, num_steps: int, batch: int, num_samples: int, seed: Any = None
+    ) -> dict:
+        """All random numbers of a pass.
+
+        Returns:
+            A dict of `smoothing`: uniforms that choose particles,
+            `(batch, num_samples)` for `"ancestral"` and `(batch, time,
+            num_samples)` for `"fixed_lag"` and `"backward"`; for `"exact"`
+            standard Normal, `(batch, time, num_samples, latent_dim)`. And
+            but for `"exact"`, of `filter`, as from `Bound.draw`.
+        """
+        shape = self._noise_shape(num_steps, batch, num_samples)
+        if self.method == "exact":
+            return {"smoothing": keras.random.normal(shape, seed=seed)}
+        return {
+            "filter": self.bound.draw(self.cell, num_steps, batch, seed),
+            "smoothing": keras.random.uniform(shape, seed=seed),
+        }
+
+    def check_noise(
+        self, noise: dict, num_steps: int, batch: int, num_samples: int
+    ) -> None:
+        """Whether noise is as from `draw`.
+
+        Raises:
+            ValueError: If it is not.
+        """
+        names = {"smoothing"}
+        if self.method != "exact":
+            names.add("filter")
+        if set(noise) != names:
+            raise ValueError(
+                f"`noise` must be a dict of {sorted(names)}. "
+                f"Received: noise with {sorted(noise)}"
+            )
+        shape = self._noise_shape(num_steps, batch, num_samples)
+        found = tuple(ops.shape(noise["smoothing"]))
+        if found != shape:
+            raise ValueError(
+                f"noise['smoothing'] must have the shape {shape}. "
+                f"Received: noise['smoothing'] of shape {found}"
+            )
+        if "filter" in noise:
+            check_noise(
+                noise["filter"], self.bound, self.cell, num_steps, batch
+            )
+
+    def _noise_shape(
+        self, num_steps: int, batch: int, num_samples: int
+    ) -> Shape:
+        if self.method == "ancestral":
+            return (batch, num_samples)
+        if self.method == "exact":
+            return (batch, num_steps, num_samples, self.cell.latent_dim)
+        return (batch, num_steps, num_samples)
+
+    def __call__(self, inputs: dict, noise: dict) -> dict:
+        """Smooths a batch of sequences.
+
+        Args:
+            inputs: As from `prepare_inputs`.
+            noise: As from `draw`.
+
+        Returns:
+            A dict of the fields of `SmoothingResult` but for `method`.
+        """
+        if self.method == "exact":
+            return _exact(self.cell, inputs, noise["smoothing"])
+        drawn = {name: time_first(x) for name, x in noise["filter"].items()}
+        result = self.bound.run(self.cell, inputs, drawn, keep_state=False)
+        particles = filtered_particles(result)
+        uniforms = noise["smoothing"]
+        if self.method == "ancestral":
+            found = trace_paths(particles, uniforms)
+        elif self.method == "fixed_lag":
+            found = fixed_lag(particles, time_first(uniforms), self.lag or 0)
+        else:
+            found = simulate_backward(
+                self.cell, inputs, particles, time_first(uniforms)
+            )
+        return _summary(result, *found)
+
+
+def smooth(
+    model: Any,
+    smoother: Smoother,
+    observations: Any,
+    num_samples: int,
+    noise: dict | None,
+    seed: Any,
+) -> SmoothingResult:
+    """Checks, draws and runs; see `LatentSequenceModel.smooth`."""
+    cell = model.cell
+    num_samples = check_count("num_samples", num_samples)
+    data = check_inputs(observations, cell, model.nan_is_missing)
+    model._ensure_built(data)
+    batch, num_steps = data["observations"].shape[:2]
+    sizes = (num_steps, batch, num_samples)
+    if noise is None:
+        seeds = model.filter_seed_generator
+        if seed is not None:
+            seeds = seed_generator(seed, "smooth")
+        noise = smoother.draw(*sizes, seeds)
+    else:
+        smoother.check_noise(noise, *sizes)
+
+    def run(data: dict, noise: dict) -> dict:
+        inputs = prepare_inputs(data, cell.center, model.nan_is_missing)
+        return smoother(inputs, noise)
+
+    config = keras.saving.serialize_keras_object(smoother.bound)
+    key = ("smooth", smoother.method, smoother.lag, repr(config))
+    found = model._function(key, run)(data, noise)
+    return SmoothingResult(method=smoother.method, **found)
+
+
+def _summary(
+    result: FilterResult, samples: Tensor, particles: Tensor, weights: Tensor
+) -> dict:
+    """The fields of the result, from samples and weighted particles."""
+    alive = ops.all(ops.sum(weights, axis=2) > 0, axis=0)
+    weights = ops.expand_dims(weights, -1)
+    means = ops.sum(weights * particles, axis=2)
+    distances = ops.square(particles - ops.expand_dims(means, 2))
+    deviations = ops.sqrt(ops.sum(weights * distances, axis=2))
+    found = {
+        "samples": ops.transpose(samples, (1, 0, 2, 3)),
+        "means": ops.transpose(means, (1, 0, 2)),
+        "standard_deviations": ops.transpose(deviations, (1, 0, 2)),
+    }
+    for name, value in found.items():
+        shape = (-1,) + (1,) * (len(value.shape) - 1)
+        nothing = ops.full_like(value, float("nan"))
+        found[name] = ops.where(ops.reshape(alive, shape), value, nothing)
+    found = {name: _within(x, result.active) for name, x in found.items()}
+    found["samples"] = ops.swapaxes(found["samples"], 1, 2)
+    return {
+        **found,
+        "log_evidence": result.log_evidence,
+        "lengths": result.lengths,
+    }
+
+
+def _exact(cell: LinearGaussianCell, inputs: dict, noise: Tensor) -> dict:
+    observations = time_first(inputs["observations"])
+    mask, active = time_first(inputs["observed"]), time_first(inputs["active"])
+    controls = inputs.get("controls")
+    controls = None if controls is None else time_first(controls)
+    found = cell.exact(observations, mask, controls)
+    covariances = found.smoothed_covariances
+    variances = ops.diagonal(covariances, axis1=-2, axis2=-1)
+    chain = cell.chain(controls)
+    samples = sample_posterior(chain, observations, noise, mask)
+    return {
+        "samples": ops.swapaxes(_within(samples, active), 1, 2),
+        "means": _within(found.smoothed_means, active),
+        "standard_deviations": _within(ops.sqrt(variances), active),
+        "log_evidence": found.log_evidence,
+        "lengths": ops.sum(ops.cast(active, "int32"), axis=1),
+        "covariances": _within(covariances, active),
+    }
+
+
+def _within(values: Tensor, active: Tensor) -> Tensor:
+    """`(batch, time, ...)`, zero beyond each sequence's length."""
+    shape = (*ops.shape(active), *((1,) * (len(values.shape) - 2)))
+    inside = ops.reshape(active, shape)
+    return ops.where(inside, values, ops.zeros_like(values))
