@@ -24,7 +24,8 @@ class PrepareSpeechSettings(Settings):
     )
     source: str | None = setting(
         None,
-        "The folder of the recordings (for digits also an .npz file).",
+        "The folder of the recordings (for digits also an .npz file). Only "
+        "ljspeech can do without: it is downloaded then, 2.7 GB.",
         "Recordings",
         type=str,
         metavar="PATH",

@@ -7,6 +7,7 @@ from recipes.errors import RecipeError
 from recipes.speech import corpora
 from recipes.speech.audio import resample
 from recipes.speech.disk import writing
+from recipes.speech.ljspeech import ljspeech_folder
 from recipes.speech.progress import ProgressBar
 from recipes.speech.recording import RecordingError
 from recipes.speech.store import SPLITS, Writer
@@ -38,7 +39,7 @@ def prepare(settings, say=print, show_progress=None):
             f"{path} exists; `overwrite=true` replaces it. "
             f"Received: out={str(path)!r}."
         )
-    splits = find_sources(settings)
+    splits = find_sources(settings, say)
     counts = [len(splits.get(split, ())) for split in SPLITS]
     say("{} train / {} valid / {} test".format(*counts))
     _check_not_empty(splits, dict(zip(SPLITS, counts, strict=True)))
@@ -63,12 +64,15 @@ def prepare(settings, say=print, show_progress=None):
     return path
 
 
-def find_sources(settings):
+def find_sources(settings, say=print):
     """The recordings of a corpus: a dict from split to list of `Source`.
 
     Args:
         settings: `PrepareSpeechSettings`.
+        say: Function that takes a line of text. Default: `print`.
     """
+    if settings.corpus == "ljspeech" and not settings.source:
+        return corpora.folder(ljspeech_folder(say), "random", settings)
     if not settings.source:
         raise RecipeError(
             "`prepare speech` needs the recordings: `source=PATH`. "

@@ -86,7 +86,7 @@ def writing(path):
     with _named(path), atomic_path(path) as partial:
         with open(partial, "r+b", buffering=0) as raw:
             disk = Disk(raw)
-            with h5py.File(disk, "w") as file:
+            with h5py.File(disk, "w", libver=("v110", "v110")) as file:
                 yield file, disk
             disk.check()
             os.fsync(raw.fileno())
