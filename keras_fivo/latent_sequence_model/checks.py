@@ -214,12 +214,15 @@ def batches(data: Any) -> Iterator:
     if is_batch(data):
         yield data
         return
-    items: Any = data
-    if isinstance(data, keras.utils.PyDataset):
-        count = data.num_batches
-        items = (data[i] for i in range(count))
-    for item in items:
+    for item in _items(data):
         yield inputs_of(item)
+
+
+def _items(data: Any) -> Iterator:
+    """What a data set yields in one epoch."""
+    if isinstance(data, keras.utils.PyDataset):
+        return (data[i] for i in range(data.num_batches))
+    return iter(data)
 
 
 def first_batch(data: Any) -> tuple[Any, Any]:
@@ -229,17 +232,23 @@ def first_batch(data: Any) -> tuple[Any, Any]:
         ValueError: If there is none.
     """
     if isinstance(data, Iterator):
-        head = next(data, None)
-        rest = data if head is None else _put_back(head, data)
-        first = None if head is None else inputs_of(head)
+        first = next(data, None)
+        rest = data if first is None else _put_back(first, data)
     else:
-        first, rest = next(batches(data), None), data
+        first, rest = next(_items(data), None), data
     if first is None:
         raise ValueError(
             "The data hold no batch. "
             f"Received: {type(data).__name__} that yields nothing"
         )
-    return first, rest
+    inputs = inputs_of(first)
+    if isinstance(first, list | tuple) and len(first) > 1:
+        raise ValueError(
+            "A data set must yield inputs or (inputs,), with weights as the "
+            "'sample_weight' of a dict of inputs: TensorFlow takes no None. "
+            f"Received: a tuple of length {len(first)}"
+        )
+    return inputs, rest
 
 
 def _put_back(head: Any, rest: Iterator) -> Iterator:
@@ -276,8 +285,7 @@ def refuse_targets(y: Any) -> None:
     if y is not None:
         raise ValueError(
             "A latent sequence model has no targets: sequences are all that "
-            f"it is given. Received: y of type {type(y).__name__}. Yield "
-            "inputs alone, or (inputs, None, sample_weight)."
+            f"it is given. Received: y of type {type(y).__name__}"
         )
 
 

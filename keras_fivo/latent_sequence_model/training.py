@@ -105,9 +105,9 @@ class Training:
 
         Args:
             x: Observations, or a data set of them: `tf.data`, a `PyDataset`,
-                a torch `DataLoader` or a generator, that yields inputs,
-                `(inputs,)` or `(inputs, None, sample_weight)`. A dict of
-                inputs may also hold its `sample_weight`.
+                a torch `DataLoader` or a generator, that yields inputs or
+                `(inputs,)`. A dict of inputs may also hold `sample_weight`,
+                `(batch,)`.
             y: Must be None: sequences are their own targets.
             **kwargs: As for `keras.Model.fit`. `sample_weight`, `(batch,)`,
                 makes the loss a weighted mean, and changes no other metric.

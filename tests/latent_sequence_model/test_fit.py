@@ -38,14 +38,9 @@ def _as_data_loader(parts):
     return torch.utils.data.DataLoader(rows, batch_size=3)
 
 
-def _as_pairs(parts):
-    return Batches([(part, None, np.ones(3, "float32")) for part in parts])
-
-
 FORMS = {
     "PyDataset": Batches,
     "PyDataset of tuples": lambda parts: Batches([(part,) for part in parts]),
-    "weighted PyDataset": _as_pairs,
     "PyDataset of weighted dicts": lambda parts: Batches(
         [{**part, "sample_weight": np.ones(3)} for part in parts]
     ),
@@ -152,6 +147,8 @@ def test_targets_are_refused_before_any_training():
             made.fit(**arguments, verbose=0)
     with pytest.raises(ValueError, match="Received: y of type ndarray"):
         made.evaluate(observations, observations)
+    with pytest.raises(ValueError, match="Received: a tuple of length 3"):
+        made.fit(Batches([(observations, None, np.ones(3))]), verbose=0)
     assert not differ(before, weights(made))
 
 
@@ -169,7 +166,7 @@ def test_validation_may_be_split_off():
     made, other = model(), model()
     split = made.fit(whole, validation_split=0.5, batch_size=3, **QUIET).history
     given = other.fit(parts[0], validation_data=parts[1], **QUIET).history
-    assert_same(weights(made), weights(other), 0)
+    assert_same(weights(made), weights(other))
     assert_same(split, given, 1e-6)
 
 
