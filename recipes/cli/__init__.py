@@ -52,6 +52,13 @@ def main(argv=None):
     return 0
 
 
+def program():
+    """How this user runs the recipes, for hints."""
+    python = sys.executable or "python"
+    near = os.path.relpath(python)
+    return f"{python if near.startswith('..') else near} -m recipes"
+
+
 def choose_backend():
     """Takes a backend that is installed, where the user names none."""
     home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"

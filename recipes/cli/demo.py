@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from recipes.cli import program
 from recipes.pianoroll.config import (
     EvaluateSettings,
     FitSettings,
@@ -111,7 +112,7 @@ def _summarize(content, run):
         f"  {run}/samples/*.mid             and to listen to\n"
         f"  {run}/log.csv                   the training\n\n"
         "Next: train for longer, with another bound, or on other data\n\n"
-        "  python -m recipes fit bach minutes=20 bound=iwae\n"
-        "  python -m recipes fit --help\n"
-        "  python -m recipes list"
+        f"  {program()} fit bach minutes=20 bound=iwae\n"
+        f"  {program()} fit --help\n"
+        f"  {program()} list"
     )

@@ -4,6 +4,7 @@ import importlib.util
 import math
 import shlex
 
+from recipes.cli import program
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.pianoroll.config import FitSettings, TuneSettings
 from recipes.settings import parse, parser_of
@@ -115,8 +116,8 @@ def _finish(tuner, folder, record, settings):
     print(
         f"\nBest model: {folder.best_path} ({best[MONITOR]:.3f} nats per step "
         "on the validation split)\n"
-        f"Test it:    python -m recipes evaluate {folder.path}\n"
-        f"Go further: python -m recipes fit {_as_fit(settings, found)}"
+        f"Test it:    {program()} evaluate {folder.path}\n"
+        f"Go further: {program()} fit {_as_fit(settings, found)}"
     )
     return rows
 
