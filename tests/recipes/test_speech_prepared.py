@@ -177,3 +177,18 @@ def test_memory_does_not_grow_with_the_recordings(tmp_path):
         peaks.append(int(ended.stdout) / 1024)
     # 40 MB more of recordings.
     assert peaks[1] - peaks[0] < 10
+
+
+def test_a_model_trains_on_clips(prepared):
+    import keras
+
+    import keras_fivo as kf
+
+    with PreparedSpeech(prepared) as speech:
+        clips = speech.split("train", clip_seconds=0.05)
+        train = SequenceDataset(clips, batch_size=4, num_buckets=1)
+        cell = kf.VRNNCell(latent_dim=2, units=3, emission=kf.NormalHead(80))
+        model = kf.LatentSequenceModel(cell, bound=kf.ELBO())
+        model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+        history = model.fit(train, shuffle=False, verbose=0)
+        assert np.isfinite(history.history["bound_per_step"]).all()
