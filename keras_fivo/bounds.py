@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo import backend
 from keras_fivo.inputs import prepare_inputs, time_first
 from keras_fivo.lookup import Configurable, find
 from keras_fivo.smc import (
@@ -78,11 +79,12 @@ class Bound(Configurable):
     def _draw(
         self, cell: Any, num_steps: int, batch: int, seed: Any, training: bool
     ) -> dict:
-        draw = getattr(keras.random, cell.noise)
         shape = (num_steps, batch)
         noise = {
-            "latent": draw(
-                (*shape, self.num_particles, *cell.noise_shape), seed=seed
+            "latent": backend.draw(
+                cell.noise,
+                (*shape, self.num_particles, *cell.noise_shape),
+                seed,
             )
         }
         if not isinstance(self.criterion, Never):
@@ -92,7 +94,7 @@ class Bound(Configurable):
         sizes = cell.dropout_sizes() if training else {}
         if sizes:
             noise["dropout"] = {
-                name: keras.random.uniform((batch, size), seed=seed)
+                name: backend.draw("uniform", (batch, size), seed)
                 for name, size in sizes.items()
             }
         return noise

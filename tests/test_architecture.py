@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "proposals": MODEL_PARTS,
     "twists": MODEL_PARTS,
     "cells": MODEL_PARTS | {"proposals", "twists"},
-    "bounds": {"smc", "inputs"},
+    "bounds": {"smc", "inputs", "backend"},
 }
 MAY_IMPORT["latent_sequence_model"] = set(MAY_IMPORT)
 

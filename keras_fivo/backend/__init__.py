@@ -8,11 +8,14 @@ if _NAME == "jax":
     from keras_fivo.backend.jax import Trainer as Trainer
     from keras_fivo.backend.jax import compiled as compiled
     from keras_fivo.backend.jax import scan as scan
+    from keras_fivo.backend.noise import draw as draw
 elif _NAME == "tensorflow":
     from keras_fivo.backend.tensorflow import Trainer as Trainer  # type: ignore
     from keras_fivo.backend.tensorflow import compiled as compiled
+    from keras_fivo.backend.tensorflow import draw as draw
     from keras_fivo.backend.tensorflow import scan as scan
 elif _NAME == "torch":
+    from keras_fivo.backend.noise import draw as draw
     from keras_fivo.backend.torch import Trainer as Trainer  # type: ignore
     from keras_fivo.backend.torch import compiled as compiled
     from keras_fivo.backend.torch import scan as scan

@@ -1,5 +1,6 @@
 """What happens in a step of training, and Keras' verbs around it."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,10 @@ class Training:
                 None,
             )
         if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+            # Copies of variables on several devices are made in a scope.
+            strategy = getattr(self, "distribute_strategy", None)
+            with strategy.scope() if strategy else nullcontext():
+                self.optimizer.build(self.trainable_variables)
         return super().fit(x, **kwargs)  # type: ignore[misc]
 
     def evaluate(self: Any, x: Any = None, y: Any = None, **kwargs: Any) -> Any:

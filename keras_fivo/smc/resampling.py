@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo import backend
 from keras_fivo.lookup import Configurable, find
 from keras_fivo.smc.weights import log_sum_exp, normalize_weights
 from keras_fivo.types import Nested, SeedLike, Shape, Tensor
@@ -26,8 +27,8 @@ class ResamplingScheme(Configurable):
 
     def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
         """Noise `(*shape, *noise_shape)`: uniforms in [0, 1)."""
-        return keras.random.uniform(
-            (*shape, *self.noise_shape(num_particles)), seed=seed
+        return backend.draw(
+            "uniform", (*shape, *self.noise_shape(num_particles)), seed
         )
 
     def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
@@ -175,11 +176,12 @@ class Relaxed(ResamplingScheme):
 
     def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
         """Standard Gumbel noise `(*shape, particles, particles)`."""
-        uniforms = keras.random.uniform(
+        uniforms = backend.draw(
+            "uniform",
             (*shape, *self.noise_shape(num_particles)),
+            seed,
             minval=1e-20,
             maxval=_JUST_BELOW_ONE,
-            seed=seed,
         )
         return -ops.log(-ops.log(uniforms))
 

@@ -1,0 +1,192 @@
+"""The training step on TensorFlow."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_fivo.backend.tensorflow.modes import changed_mode
+from keras_fivo.types import Nested
+
+
+class Trainer:
+    """`train_step` and `test_step` of a model that computes named losses.
+
+    Functions are traced for the shapes of batches, which Keras would hide:
+    XLA needs all sizes, and without it a step takes a third longer where it
+    must find them out. XLA compiles anew for each shape; without it the
+    second shape is traced as any shape.
+    """
+
+    def train_step(self: Any, data: Any) -> dict:
+        """One update of weights, optimizer, seed and metrics."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        with tf.GradientTape(persistent=True) as tape:
+            losses, report = self.compute_losses(data, training=True)
+            scaled = {
+                name: self.optimizer.scale_loss(loss / replicas)
+                for name, loss in losses.items()
+            }
+        variables = self.trainable_variables
+        gradients: list = [None] * len(variables)
+        for name, loss in scaled.items():
+            allowed = {id(v) for v in self.loss_variables(name)}
+            own = [v for v in variables if id(v) in allowed]
+            found = iter(tape.gradient(loss, own))
+            for i, variable in enumerate(variables):
+                if id(variable) in allowed:
+                    gradients[i] = _add(gradients[i], next(found))
+        del tape
+        finite = _all_finite([*losses.values(), *gradients])
+        self._apply_if_finite(finite, gradients, variables)
+        return self.update_metrics(losses, report, finite)
+
+    def _apply_if_finite(
+        self: Any, finite: Any, gradients: list, variables: list
+    ) -> None:
+        """Applies gradients, unless they are not finite in any replica."""
+        if not self.optimizer.built:
+            with tf.init_scope():
+                self.optimizer.build(variables)
+        pairs = list(zip(gradients, variables, strict=True))
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            self.optimizer.apply_gradients(pairs)
+            return
+        moved = [x.value for x in (*variables, *self.optimizer.variables)]
+        kept = [tf.identity(x) for x in moved]
+        self.optimizer.apply_gradients(pairs)
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            for variable, old in zip(moved, kept, strict=True):
+                _restore(variable, old, finite)
+            return
+        context = tf.distribute.get_replica_context()
+        failed = tf.cast(tf.logical_not(finite), "float32")
+        finite = context.all_reduce(tf.distribute.ReduceOp.SUM, failed) == 0
+        context.merge_call(_restore_replicas, args=(moved, kept, finite))
+
+    def test_step(self: Any, data: Any) -> dict:
+        """The losses and metrics of one batch; moves nothing but the seed."""
+        with changed_mode(gradients=False):
+            losses, report = self.compute_losses(data, training=False)
+        finite = _all_finite(list(losses.values()))
+        return self.update_metrics(losses, report, finite)
+
+    def predict_step(self: Any, data: Any) -> Any:
+        """See `keras.Model.predict_step`."""
+        with changed_mode(gradients=False, xla=bool(self.jit_compile)):
+            return super().predict_step(data)  # type: ignore[misc]
+
+    def make_train_function(self: Any, force: bool = False) -> None:
+        """Sets `train_function`; see `keras.Model`."""
+        if self.train_function is None or force:
+            self._maybe_symbolic_build()
+            self.train_function = self._by_shape(self.train_step)
+        if self.train_function is None:
+            super().make_train_function(force)  # type: ignore[misc]
+
+    def make_test_function(self: Any, force: bool = False) -> None:
+        """Sets `test_function`; see `keras.Model`."""
+        if self.test_function is None or force:
+            self.test_function = self._by_shape(self.test_step)
+        if self.test_function is None:
+            super().make_test_function(force)  # type: ignore[misc]
+
+    def _maybe_symbolic_build(
+        self: Any, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """Builds the optimizer: the model is built before Keras' loops begin.
+
+        With replicas, Keras would look at the mean of a batch over them to
+        build the model, and booleans have none.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def _by_shape(self: Any, step: Callable) -> Callable | None:
+        """A function of an iterator; None where Keras' own has to serve.
+
+        That is so where it runs eagerly, and with several replicas, which
+        XLA cannot join.
+        """
+        strategy = self.distribute_strategy
+        if self.run_eagerly or strategy.num_replicas_in_sync > 1:
+            return None
+        xla = bool(self.jit_compile)
+
+        def run(data: Any) -> Any:
+            with changed_mode(xla=xla):
+                outputs = strategy.run(step, args=(_without_optionals(data),))
+            return tf.nest.map_structure(
+                lambda x: strategy.experimental_local_results(x)[0], outputs
+            )
+
+        graph = tf.function(
+            run, jit_compile=xla, reduce_retracing=not xla, autograph=False
+        )
+
+        def function(iterator: Iterable) -> dict:
+            iterator = iter(iterator)
+            logs = graph(next(iterator))
+            further = range(self.steps_per_execution - 1)
+            for _, data in zip(further, iterator, strict=False):
+                logs = graph(data)
+            return logs
+
+        return function
+
+
+def _without_optionals(data: Nested) -> Nested:
+    """Puts None for what a data set has no value for."""
+    optional = tf.experimental.Optional
+    return keras.tree.map_structure(
+        lambda x: None if isinstance(x, optional) else x, data
+    )
+
+
+def _restore(variable: Any, old: Any, finite: Any) -> None:
+    variable.assign(tf.where(finite, variable, old))
+
+
+def _restore_replicas(
+    strategy: Any, moved: list, kept: list, finite: Any
+) -> None:
+    for variable, old in zip(moved, kept, strict=True):
+        strategy.extended.update(
+            variable, _restore, args=(old, finite), group=False
+        )
+
+
+def _add(first: Any, second: Any) -> Any:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
+
+
+def _all_finite(tensors: list) -> Any:
+    checks = [
+        tf.reduce_all(tf.math.is_finite(x)) for x in tensors if x is not None
+    ]
+    return tf.reduce_all(tf.stack(checks))
+
+
+def compiled(function: Callable, model: Any) -> Callable:
+    """A compiled function of nested tensors that reads the model's weights.
+
+    Its results cannot be differentiated.
+    """
+
+    def run(*arguments: Nested) -> Nested:
+        with changed_mode(gradients=False):
+            return function(*arguments)
+
+    graph = tf.function(run, autograph=False)
+
+    def call(*arguments: Nested) -> Nested:
+        tensors = tf.nest.map_structure(
+            lambda x: None if x is None else tf.convert_to_tensor(x), arguments
+        )
+        return graph(*tensors)
+
+    return call
