@@ -187,7 +187,7 @@ class Console(keras.callbacks.Callback):
             f"{' *' if improved else '  '} {row['ess']:>6.2f} "
             f"{row['kl_per_step']:>6.2f} {clock(row['seconds']):>8}"
         )
-        print(("\r" if self._moving else "") + f"{text:<78}".rstrip())
+        print(f"\r{text:<78}" if self._moving else text)
         sys.stdout.flush()
 
     def print_header(self):
