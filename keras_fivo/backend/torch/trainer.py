@@ -1,4 +1,4 @@
-"""The scan and the training step on PyTorch."""
+"""The training step on PyTorch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,27 +6,8 @@ from typing import Any
 import keras
 import torch
 
+from keras_fivo.backend.torch import execution
 from keras_fivo.types import Nested
-
-
-def scan(
-    step: Callable[[Nested, Nested], tuple[Nested, Nested]],
-    carry: Nested,
-    inputs: Nested,
-    reverse: bool = False,
-) -> tuple[Nested, Nested]:
-    """Runs `step` along the first axis of `inputs`; see `jax.lax.scan`."""
-    columns = [x.unbind(0) for x in keras.tree.flatten(inputs)]
-    times = range(len(columns[0]))
-    outputs, structure = [], None
-    for time in reversed(times) if reverse else times:
-        now = keras.tree.pack_sequence_as(inputs, [c[time] for c in columns])
-        carry, structure = step(carry, now)
-        outputs.append(keras.tree.flatten(structure))
-    if reverse:
-        outputs.reverse()
-    stacked = [torch.stack(column) for column in zip(*outputs, strict=True)]
-    return carry, keras.tree.pack_sequence_as(structure, stacked)
 
 
 class Trainer:
@@ -34,7 +15,8 @@ class Trainer:
 
     def train_step(self: Any, data: Any) -> dict:
         """One update of weights, optimizer, seed and metrics."""
-        losses, report = self.compute_losses(data, training=True)
+        with execution.running(self):
+            losses, report = self.compute_losses(data, training=True)
         variables = self.trainable_variables
         gradients: list = [None] * len(variables)
         names = list(losses)
@@ -65,10 +47,40 @@ class Trainer:
 
     def test_step(self: Any, data: Any) -> dict:
         """The losses and metrics of one batch; moves nothing but the seed."""
-        losses, report = self.compute_losses(data, training=False)
+        with execution.running(self):
+            losses, report = self.compute_losses(data, training=False)
         return self.update_metrics(
             losses, report, _all_finite(list(losses.values()))
         )
+
+    def make_train_function(self: Any, force: bool = False) -> None:
+        """Keras' own would compile the whole step, loop and all."""
+        if self.train_function is None or force:
+            self._refuse_many_steps()
+            self.train_function = lambda data: self.train_step(data[0])
+
+    def make_test_function(self: Any, force: bool = False) -> None:
+        """See `make_train_function`."""
+        if self.test_function is None or force:
+            self._refuse_many_steps()
+            self.test_function = torch.no_grad()(
+                lambda data: self.test_step(data[0])
+            )
+
+    def make_predict_function(self: Any, force: bool = False) -> None:
+        """See `make_train_function`."""
+        if self.predict_function is None or force:
+            self._refuse_many_steps()
+            self.predict_function = compiled(
+                lambda data: self.predict_step(data[0]), self
+            )
+
+    def _refuse_many_steps(self: Any) -> None:
+        if self.steps_per_execution > 1:
+            raise ValueError(
+                "`steps_per_execution` must be 1 with the PyTorch backend. "
+                f"Received: steps_per_execution={self.steps_per_execution}"
+            )
 
 
 def _all_finite(tensors: list) -> torch.Tensor:
@@ -80,7 +92,7 @@ def compiled(function: Callable, model: Any) -> Callable:
     """A function of nested tensors that keeps no gradients."""
 
     def call(*arguments: Nested) -> Nested:
-        with torch.no_grad():
+        with execution.running(model), torch.no_grad():
             return function(*arguments)
 
     return call
