@@ -100,6 +100,8 @@ def test_an_interrupt_leaves_nothing(tmp_path, name):
         [sys.executable, "-m", "recipes", *argv, "valid_fraction=0"],
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
+        # A shell's background jobs ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60
