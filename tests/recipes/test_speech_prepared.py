@@ -179,6 +179,7 @@ def test_memory_does_not_grow_with_the_recordings(tmp_path):
     assert peaks[1] - peaks[0] < 10
 
 
+@pytest.mark.slow
 def test_a_model_trains_on_clips(prepared):
     import keras
 
