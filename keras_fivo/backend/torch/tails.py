@@ -38,7 +38,7 @@ class Tails:
         all steps.
         """
         target, late = node.target, node in self.late
-        if late and target in _LINEAR:
+        if late and target in _LINEAR and not self._is_narrower(node):
             inner = self.form(node.args[0])
             return ("apply", target, inner, node.args[1:], node.kwargs)
         if late and target is _aten.add.Tensor and self._plain_sum(node):
@@ -53,6 +53,10 @@ class Tails:
             inner = ("stack", self._feed(node.args[0]))
             return ("apply", target, inner, node.args[1:], node.kwargs)
         return ("sum", self._feed(node, summed=True))
+
+    def _is_narrower(self, node: fx.Node) -> bool:
+        before, after = value_of(node.args[0]).dtype, value_of(node).dtype
+        return after.itemsize < before.itemsize
 
     def _plain_sum(self, node: fx.Node) -> bool:
         return not node.kwargs and all(
