@@ -20,6 +20,14 @@ from recipes.cli import main
 sys.exit(main({argv!r}))
 """
 
+# A shell's background jobs ignore this signal, and so would their children.
+_LISTENING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from recipes.cli import main
+sys.exit(main())
+"""
+
 
 def run(code):
     return subprocess.run(
@@ -97,11 +105,9 @@ def test_an_interrupt_leaves_nothing(tmp_path, name):
     out = tmp_path / "new" / "out.h5"
     argv = ["prepare", "speech", f"source={tmp_path / 'voices'}", f"out={out}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "recipes", *argv, "valid_fraction=0"],
+        [sys.executable, "-c", _LISTENING, *argv, "valid_fraction=0"],
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
-        # A shell's background jobs ignore it, and so would their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60
