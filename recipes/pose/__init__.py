@@ -1,0 +1,1 @@
+"""Human poses: 32 joints in the plane, step by step."""
