@@ -2,10 +2,11 @@
 
 import keras_fivo as kf
 from recipes import modelling
+from recipes.evaluation import evaluation_batches
 from recipes.pose.data import independent_baseline
 from recipes.pose.data import load as load_poses
 from recipes.pose.sampling import sample as sample
-from recipes.sequence_dataset import SequenceDataset, evaluation_batches
+from recipes.sequence_dataset import SequenceDataset
 
 __all__ = [
     "baseline",

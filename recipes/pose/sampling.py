@@ -6,7 +6,9 @@ import pathlib
 import numpy as np
 
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.pose.drawing import Strip, plot_strips, write_animation
+from recipes.pose.animation import write_animation
+from recipes.pose.drawing import Strip
+from recipes.pose.plots import plot_strips
 from recipes.storage import atomic_path
 
 
