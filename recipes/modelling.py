@@ -64,11 +64,25 @@ def build_optimizer(settings):
     return optimizer
 
 
+def build_for(recipe, data, train, settings):
+    """A compiled model of a recipe: as it says, or the usual one.
+
+    Args:
+        recipe: The module `recipe` of a recipe.
+        data: What its `load` gave.
+        train: Batches of the training data, for `adapt`.
+        settings: `FitSettings` of the recipe.
+    """
+    if hasattr(recipe, "build_model"):
+        return recipe.build_model(settings, data, train)
+    return build_model(settings, train, recipe.emission(settings, data))
+
+
 def build_model(settings, train, emission):
     """A compiled model, adapted to the training data.
 
     Args:
-        settings: As `recipes.pianoroll.config.FitSettings`.
+        settings: `recipes.common_settings.FitSettings`.
         train: Batches of the training data, for `adapt`.
         emission: A head of keras_fivo, or its name.
 

@@ -207,7 +207,15 @@ def clock(seconds):
     return f"{minutes}:{rest:02d}"
 
 
-def train(model, train_data, valid_data, folder, settings, verbose=True):
+def train(
+    model,
+    train_data,
+    valid_data,
+    folder,
+    settings,
+    verbose=True,
+    callbacks=(),
+):
     """Trains a model, or goes on where its folder says.
 
     Args:
@@ -215,8 +223,10 @@ def train(model, train_data, valid_data, folder, settings, verbose=True):
         train_data: `SequenceDataset`.
         valid_data: `SequenceDataset` that is not shuffled.
         folder: `RunFolder`.
-        settings: As `recipes.pianoroll.config.FitSettings`.
+        settings: `recipes.common_settings.FitSettings`.
         verbose: bool. Default: `True`.
+        callbacks: Those of the recipe; they come first, and may add to the
+            logs. Default: none.
 
     Returns:
         `Progress`.
@@ -230,7 +240,7 @@ def train(model, train_data, valid_data, folder, settings, verbose=True):
     per_epoch = len(train_data)
     console = Console(progress, settings, verbose)
     supervisor = Supervisor(settings, progress, folder, console.print_row)
-    callbacks = [SetEpoch(train_data), supervisor, console]
+    callbacks = [*callbacks, SetEpoch(train_data), supervisor, console]
     if settings.tensorboard and importlib.util.find_spec("tensorflow"):
         callbacks.append(
             keras.callbacks.TensorBoard(

@@ -2,23 +2,22 @@
 
 from recipes.cli.trained import load_trained
 from recipes.errors import told_to_the_user
-from recipes.pianoroll.config import EvaluateSettings
+from recipes.registry import config_of, name_in, recipe_of
 from recipes.settings import parse, parser_of
 
 SUMMARY = "Print the ELBO, IWAE and FIVO bounds of a trained model."
 _DESCRIPTION = """\
 Prints the three bounds of the best model of a run, in nats per step (sum of
-bounds / sum of lengths) and per sequence, beside a baseline that predicts each
-note by its frequency in the train split.
+bounds / sum of lengths) and per sequence, beside a simple baseline.
 
   python -m recipes evaluate runs/jsb-fivo
   python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16"""
 
 
-def parser():
-    """The argument parser."""
+def parser(recipe):
+    """The argument parser, for a recipe."""
     return parser_of(
-        EvaluateSettings,
+        config_of(recipe).EvaluateSettings,
         "python -m recipes evaluate",
         _DESCRIPTION,
         positional="run",
@@ -27,53 +26,27 @@ def parser():
 
 def main(argv):
     """Runs the verb."""
-    given = parse(EvaluateSettings, argv, parser(), positional="run")
-    run_evaluate(EvaluateSettings.from_given(given))
+    recipe = name_in(argv)
+    settings = config_of(recipe).EvaluateSettings
+    given = parse(settings, argv, parser(recipe), positional="run")
+    run_evaluate(settings.from_given(given))
 
 
 def run_evaluate(settings):
     """Evaluates as the settings say; prints a table and writes JSON.
 
     Args:
-        settings: `EvaluateSettings`.
+        settings: `EvaluateSettings` of a recipe.
 
     Returns:
         The content of the JSON file.
     """
     trained = load_trained(settings)
-    from recipes.evaluation import evaluate_bounds
-    from recipes.pianoroll.data import independent_notes_baseline
-
-    sequences = trained.rolls.split(settings.split)
-    print(
-        f"{trained.model_path} on the {settings.split} split of "
-        f"{trained.data}: {len(sequences)} sequences, "
-        f"{sum(map(len, sequences))} steps; {settings.num_particles} particles"
-    )
-    bounds = evaluate_bounds(
-        trained.model,
-        sequences,
-        settings.num_particles,
-        trained.resampling,
-        settings.seed,
-    )
-    baseline = independent_notes_baseline(trained.rolls, settings.split)
-    steps = sum(map(len, sequences))
-    content = {
-        "model": str(trained.model_path),
-        "data": trained.data,
-        "split": settings.split,
-        "num_particles": settings.num_particles,
-        "seed": settings.seed,
-        "sequences": len(sequences),
-        "steps": steps,
-        "bounds": bounds,
-        "baseline": {
-            "bound_per_step": baseline,
-            "bound_per_sequence": baseline * steps / len(sequences),
-        },
-    }
+    recipe = recipe_of(trained.recipe)
+    content = _evaluate(trained, recipe, settings)
     print(table(content))
+    if hasattr(recipe, "after_evaluation"):
+        content = recipe.after_evaluation(trained, settings, content)
     output = settings.output or trained.folder / (
         f"evaluation-{settings.split}.json"
     )
@@ -82,6 +55,44 @@ def run_evaluate(settings):
     with told_to_the_user():
         write_json(output, content)
     print(f"Written to {output}")
+    return content
+
+
+def _evaluate(trained, recipe, settings):
+    from recipes.evaluation import evaluate_bounds, lengths_of
+
+    sequences = trained.sequences.split(settings.split)
+    steps = int(lengths_of(sequences).sum())
+    print(
+        f"{trained.model_path} on the {settings.split} split of "
+        f"{trained.data}: {len(sequences)} sequences, {steps} steps; "
+        f"{settings.num_particles} particles"
+    )
+    content = {
+        "model": str(trained.model_path),
+        "data": trained.data,
+        "split": settings.split,
+        "num_particles": settings.num_particles,
+        "seed": settings.seed,
+        "sequences": len(sequences),
+        "steps": steps,
+        "bounds": evaluate_bounds(
+            trained.model,
+            recipe.evaluation_batches(
+                sequences, settings.num_particles, trained.model.cell.latent_dim
+            ),
+            settings.num_particles,
+            trained.trained_with,
+            settings.seed,
+        ),
+    }
+    baseline = recipe.baseline(trained.sequences, settings.split)
+    if baseline is not None:
+        content["baseline"] = {
+            "name": baseline[0],
+            "bound_per_step": baseline[1],
+            "bound_per_sequence": baseline[1] * steps / len(sequences),
+        }
     return content
 
 
@@ -99,9 +110,10 @@ def table(content):
             # The ELBO weighs no particles against each other.
             + (f" {values['ess']:>8.1f}" if name != "elbo" else "")
         )
-    values = content["baseline"]
-    lines.append(
-        f"{'independent notes':<24} {values['bound_per_step']:>10.3f} "
-        f"{values['bound_per_sequence']:>14.1f}"
-    )
+    if "baseline" in content:
+        values = content["baseline"]
+        lines.append(
+            f"{values['name']:<24} {values['bound_per_step']:>10.3f} "
+            f"{values['bound_per_sequence']:>14.1f}"
+        )
     return "\n".join(lines) + "\n"

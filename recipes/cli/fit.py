@@ -2,47 +2,50 @@
 
 import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
 import shlex
 import sys
 
-import numpy as np
-
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.pianoroll.config import SPLITS, FitSettings
+from recipes.registry import config_of, name_for, name_in_fit, recipe_of
 from recipes.settings import parse, parser_of
 
 SUMMARY = "Train a model, or resume a training that was stopped."
 _DESCRIPTION = """\
-Trains a latent sequence model on piano rolls. The best model by the bound on
-the validation split is kept as best.keras in the folder of the run. A run that
-was killed goes on when the same command is given again.
+Trains a latent sequence model. The best model by the bound on the validation
+split is kept as best.keras in the folder of the run. A run that was killed goes
+on when the same command is given again. The settings depend on the data:
+`python -m recipes fit DATA --help`; `python -m recipes list` names them.
 
   python -m recipes fit bach
   python -m recipes fit jsb data_path=jsb.npz bound=fivo num_particles=4 \\
       run=runs/jsb-fivo"""
 
 
-def parser():
-    """The argument parser."""
+def parser(recipe):
+    """The argument parser, for a recipe."""
     return parser_of(
-        FitSettings, "python -m recipes fit", _DESCRIPTION, positional="data"
+        config_of(recipe).FitSettings,
+        "python -m recipes fit",
+        _DESCRIPTION,
+        positional="data",
     )
 
 
 def main(argv):
     """Runs the verb."""
-    given = parse(FitSettings, argv, parser(), positional="data")
+    recipe = name_in_fit(argv)
+    settings = config_of(recipe).FitSettings
+    given = parse(settings, argv, parser(recipe), positional="data")
     command = shlex.join(["python", "-m", "recipes", "fit", *argv])
-    run_fit(FitSettings.from_given(given), command)
+    run_fit(settings.from_given(given), command)
 
 
 def run_fit(settings, command="", verbose=True):
     """Trains as the settings say.
 
     Args:
-        settings: `FitSettings`.
+        settings: `FitSettings` of a recipe.
         command: str. What is noted in the record. Default: nothing.
         verbose: bool. Default: `True`.
 
@@ -52,19 +55,19 @@ def run_fit(settings, command="", verbose=True):
     Raises:
         RecipeError: For what the user can mend, before any training.
     """
-    from recipes.pianoroll.data import load
     from recipes.run_folder import RunFolder
 
+    recipe = recipe_of(name_for(settings.data))
     folder = RunFolder(settings.folder)
     say = print if verbose else _silent
     with told_to_the_user():
-        rolls = load(settings.data, settings.data_path, show_progress=verbose)
-        identity = identity_of(settings, rolls)
+        data = recipe.load(settings, show_progress=verbose)
+        identity = identity_of(settings, data)
         record = folder.claim(identity)
     if record and record["status"] == "finished":
         say(f"The run in {folder.path} is finished: {_outcome(record)}.")
         return folder, record
-    model, train_data, valid_data = _prepare(settings, rolls, say)
+    model, batches, callbacks = _prepare(recipe, data, settings, say)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     record = {
         "command": command,
@@ -79,9 +82,7 @@ def run_fit(settings, command="", verbose=True):
     from recipes.training import train
 
     try:
-        progress = train(
-            model, train_data, valid_data, folder, settings, verbose
-        )
+        progress = train(model, *batches, folder, settings, verbose, callbacks)
     except KeyboardInterrupt:
         raise RecipeError(
             f"Stopped. The same command resumes the run in {folder.path}."
@@ -93,41 +94,35 @@ def run_fit(settings, command="", verbose=True):
     return folder, record
 
 
-def _prepare(settings, rolls, say):
-    from recipes.modelling import build_model
-    from recipes.pianoroll.batches import evaluation_batches, train_batches
+def _prepare(recipe, data, settings, say):
+    from recipes.modelling import build_for
 
     with told_to_the_user():
-        train_data = train_batches(rolls, settings)
-        valid_data = evaluation_batches(
-            rolls.valid, settings.evaluation_particles, settings.latent_dim
+        train_data = recipe.train_batches(data, settings)
+        valid_data = recipe.evaluation_batches(
+            data.split("valid"),
+            settings.evaluation_particles,
+            settings.latent_dim,
         )
-        model = build_model(settings, train_data, "bernoulli")
+        model = build_for(recipe, data, train_data, settings)
+    callbacks = []
+    if hasattr(recipe, "callbacks"):
+        callbacks = recipe.callbacks(model, data, settings)
     say(f"{settings.data}: {train_data.summary()}")
     say(
         f"{settings.model} of {model.count_params():,} weights, "
         f"{settings.bound} with {settings.num_particles} particles, "
         f"backend {_backend()}; run folder {settings.folder}"
     )
-    return model, train_data, valid_data
+    return model, (train_data, valid_data), callbacks
 
 
-def identity_of(settings, rolls):
+def identity_of(settings, data):
     """What makes a run this one: settings, backend and data."""
     return settings.identity() | {
         "backend": _backend(),
-        "data_digest": digest(rolls),
+        "data_digest": data.digest(),
     }
-
-
-def digest(rolls):
-    """What tells one data set from another."""
-    found = hashlib.sha256()
-    for split in SPLITS:
-        for roll in rolls.split(split):
-            found.update(str(roll.shape).encode())
-            found.update(np.packbits(roll).tobytes())
-    return found.hexdigest()[:16]
 
 
 def _backend():

@@ -2,16 +2,9 @@
 
 import argparse
 
-from recipes.pianoroll.config import NAMES, FitSettings
+from recipes.registry import RECIPES, config_of
 
 SUMMARY = "List the data sets and what is needed for them."
-_SOURCES = {
-    "bach": "Bach's chorales, parsed from the package music21; no download",
-    "jsb": "Bach's chorales, the canonical split",
-    "nottingham": "folk tunes",
-    "musedata": "orchestral and piano music, long",
-    "piano_midi": "classical piano music, longest",
-}
 
 
 def main(argv):
@@ -19,11 +12,12 @@ def main(argv):
     argparse.ArgumentParser(
         prog="python -m recipes list", description=SUMMARY
     ).parse_args(argv)
-    print(f"{'data':<12} {'latent_dim':>10}  {'what'}")
-    for name in NAMES:
-        size = FitSettings.from_given({"data": name}).latent_dim
-        print(f"{name:<12} {size:>10}  {_SOURCES[name]}")
+    print(f"{'data':<12} {'recipe':<10}  what")
+    for recipe in RECIPES:
+        for name, what in config_of(recipe).SOURCES.items():
+            print(f"{name:<12} {recipe:<10}  {what}")
     print(
-        "\nAll but bach are downloaded and checked, or read from a file with "
-        "data_path=FILE\n(.npz, .mat or .pkl). Try: python -m recipes fit bach"
+        "\nMusic but bach is downloaded and checked, or read from a file with "
+        "data_path=FILE\n(.npz, .mat or .pkl); recipes/RECIPE/README.md tells "
+        "of the others.\nTry: python -m recipes fit bach"
     )

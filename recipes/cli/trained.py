@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.pianoroll.config import FitSettings
+from recipes.registry import config_of, name_for, recipe_of
 
 
 @dataclasses.dataclass
@@ -17,16 +17,19 @@ class Trained:
         model_path: Path of its file.
         folder: Path of the folder to write to.
         data: str. Name of the data set.
-        rolls: `PianoRolls`.
-        resampling: Settings with `scheme`, `criterion` and so on.
+        recipe: str. Name of its recipe.
+        sequences: The data: `sequences.split(name)`.
+        trained_with: `FitSettings` of the recipe; the defaults for what is
+            not known.
     """
 
     model: Any
     model_path: pathlib.Path
     folder: pathlib.Path
     data: str
-    rolls: Any
-    resampling: Any
+    recipe: str
+    sequences: Any
+    trained_with: Any
 
 
 def load_trained(settings):
@@ -66,16 +69,24 @@ def load_trained(settings):
     data_path = settings.data_path
     if data_path is None and data == known.get("data"):
         data_path = known.get("data_path")
-    fields = ("scheme", "criterion", "ess_fraction", "temperature")
-    resampling = FitSettings(
-        **{name: known[name] for name in fields if name in known}
-    )
-    from recipes.pianoroll.data import load
-
+    recipe = name_for(data)
+    fit_settings = config_of(recipe).FitSettings
+    usual = fit_settings.from_given({"data": data})
+    same = {k: v for k, v in known.items() if k in usual.as_dict()}
+    same |= {"data": data, "data_path": data_path}
+    # JSON has no tuples.
+    same = {k: tuple(v) if isinstance(v, list) else v for k, v in same.items()}
+    trained_with = fit_settings.from_given(same)
     with told_to_the_user():
-        rolls = load(data, data_path)
+        sequences = recipe_of(recipe).load(trained_with)
     return Trained(
-        _load_model(model_path), model_path, folder, data, rolls, resampling
+        _load_model(model_path),
+        model_path,
+        folder,
+        data,
+        recipe,
+        sequences,
+        trained_with,
     )
 
 

@@ -6,7 +6,7 @@ import shlex
 
 from recipes.cli import program
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.pianoroll.config import FitSettings, TuneSettings
+from recipes.registry import config_of, name_for, name_in_fit, recipe_of
 from recipes.settings import parse, parser_of
 
 SUMMARY = "Search for better settings with KerasTuner."
@@ -22,25 +22,30 @@ anew. The best model is kept as best.keras.
       bound=fivo num_particles=4 algorithm=random"""
 
 
-def parser():
-    """The argument parser."""
+def parser(recipe):
+    """The argument parser, for a recipe."""
     return parser_of(
-        TuneSettings, "python -m recipes tune", _DESCRIPTION, positional="data"
+        config_of(recipe).TuneSettings,
+        "python -m recipes tune",
+        _DESCRIPTION,
+        positional="data",
     )
 
 
 def main(argv):
     """Runs the verb."""
-    given = parse(TuneSettings, argv, parser(), positional="data")
+    recipe = name_in_fit(argv)
+    settings = config_of(recipe).TuneSettings
+    given = parse(settings, argv, parser(recipe), positional="data")
     command = shlex.join(["python", "-m", "recipes", "tune", *argv])
-    run_tune(TuneSettings.from_given(given), command)
+    run_tune(settings.from_given(given), command)
 
 
 def run_tune(settings, command=""):
     """Searches as the settings say.
 
     Args:
-        settings: `TuneSettings`.
+        settings: `TuneSettings` of a recipe.
         command: str. What is noted in the record. Default: nothing.
 
     Returns:
@@ -48,23 +53,23 @@ def run_tune(settings, command=""):
     """
     _require_packages(settings.algorithm)
     from recipes.cli.fit import identity_of, versions
-    from recipes.pianoroll.batches import train_batches
-    from recipes.pianoroll.data import load
-    from recipes.pianoroll.search_space import KNOWN
     from recipes.run_folder import RunFolder
+    from recipes.search import known_in, space_of
 
+    name = name_for(settings.data)
+    recipe, known = recipe_of(name), known_in(space_of(name))
     for name in settings.search:
-        if name not in KNOWN:
+        if name not in known:
             raise RecipeError(
-                f"`search` may name {', '.join(KNOWN)}. "
+                f"`search` may name {', '.join(known)}. "
                 f"Received: search with {name!r}."
             )
     folder = RunFolder(settings.folder)
     with told_to_the_user():
-        rolls = load(settings.data, settings.data_path)
-        identity = identity_of(settings, rolls) | {"verb": "tune"}
+        data = recipe.load(settings)
+        identity = identity_of(settings, data) | {"verb": "tune"}
         earlier = folder.claim(identity)
-        per_epoch = len(train_batches(rolls, settings))
+        per_epoch = len(recipe.train_batches(data, settings))
     if earlier:
         print(f"Going on with the search in {folder.path}.")
     record = {
@@ -75,12 +80,12 @@ def run_tune(settings, command=""):
         "versions": versions(),
     }
     folder.write_record(record)
-    from recipes.pianoroll.hypermodel import PianoRollHyperModel
+    from recipes.hypermodel import RecipeHyperModel
     from recipes.tuning import make_tuner
 
     tuner = make_tuner(
         settings.algorithm,
-        PianoRollHyperModel(rolls, settings),
+        RecipeHyperModel(data, settings),
         folder.path,
         settings,
         math.ceil(settings.updates / per_epoch),
@@ -124,7 +129,8 @@ def _finish(tuner, folder, record, settings):
 
 def _as_fit(settings, found):
     """The arguments of `fit` that train with what was found."""
-    usual = FitSettings.from_given({"data": settings.data}).as_dict()
+    fit_settings = config_of(name_for(settings.data)).FitSettings
+    usual = fit_settings.from_given({"data": settings.data}).as_dict()
     wanted = settings.as_dict() | found
     limits = ("updates", "minutes", "cpu_minutes", "patience", "run")
     kept = [

@@ -1,324 +1,70 @@
-"""The settings of the piano-roll recipe, each declared once.
+"""The settings of the piano-roll recipe that are its own.
 
-The sizes are those of Maddison et al. (2017); see README.md. Nothing here
-imports Keras: asking for help is quick.
+The sizes are those of Maddison et al. (2017); see README.md.
 """
 
 import dataclasses
 
-from recipes.settings import Settings, boolean, integers, names, setting
+from recipes import common_settings as common
+from recipes.settings import setting
 
-NAMES = ("bach", "jsb", "nottingham", "musedata", "piano_midi")
-SPLITS = ("train", "valid", "test")
-CELLS = ("vrnn", "srnn")
-BOUNDS = ("elbo", "iwae", "fivo")
-SCHEMES = ("multinomial", "stratified", "systematic", "relaxed")
-CRITERIA = ("effective_sample_size", "always", "never")
-PROPOSALS = ("filtering", "smoothing", "transition")
+SOURCES = {
+    "bach": "Bach's chorales, parsed from the package music21; no download",
+    "jsb": "Bach's chorales, the canonical split",
+    "nottingham": "folk tunes",
+    "musedata": "orchestral and piano music, long",
+    "piano_midi": "classical piano music, longest",
+}
+NAMES = tuple(SOURCES)
+EMISSIONS = ("bernoulli", "autoregressive_bernoulli")
+SAMPLES = """\
+Continues the beginnings of sequences of a split: the model reads each prefix
+with a particle filter and goes on from particles of its posterior. Written
+are samples.npz (prefixes and samples), a MIDI file of each continuation with
+its prefix, and rolls.png.
+
+  python -m recipes sample runs/jsb-fivo
+  python -m recipes sample runs/jsb-fivo prefix_length=16 sample_length=64"""
 _SIZES = {"nottingham": 64, "piano_midi": 64, "musedata": 256}
-
-_DATA = "Data"
-_MODEL = "Model"
-_BOUND = "Bound"
-_TRAINING = "Training"
-_CHOICE = "Validation and stopping (what comes first)"
-_OUTPUT = "Output"
-_SEARCH = "Search"
-SEARCHED = (
-    "learning_rate",
-    "latent_dim",
-    "units",
-    "proposal",
-    "bound",
-    "num_particles",
-    "dropout",
-)
-
-
-def data_setting(default="bach", **kwargs):
-    return setting(
-        default,
-        "Data set.",
-        _DATA,
-        type=str,
-        choices=NAMES,
-        **kwargs,
-    )
-
-
-def data_path_setting(**kwargs):
-    return setting(
-        None,
-        "File to read the data set from: .npz, .mat or .pkl.",
-        _DATA,
-        type=str,
-        metavar="FILE",
-        **kwargs,
-    )
+_PATH = "File to read the data set from: .npz, .mat or .pkl."
 
 
 @dataclasses.dataclass(frozen=True)
-class FitSettings(Settings):
+class FitSettings(common.FitSettings):
     """What `fit` takes."""
 
-    data: str = data_setting()
-    data_path: str | None = data_path_setting(identity=False)
-    batch_size: int = setting(4, "Sequences of a batch.", _DATA, low=1)
-    num_buckets: int = setting(
-        4, "Lengths that sequences are padded to, at most.", _DATA, low=1
-    )
-    chunk_length: int | None = setting(
-        None,
-        "Cut longer training sequences into pieces of this length.",
-        _DATA,
-        type=int,
-        low=1,
-    )
-
-    model: str = setting("vrnn", "Cell of the model.", _MODEL, choices=CELLS)
+    data: str = common.data_setting("bach", NAMES)
+    data_path: str | None = common.data_path_setting(_PATH, identity=False)
     latent_dim: int = setting(
-        32, "Size of the latent.", _MODEL, low=1, by_data=_SIZES
+        32, "Size of the latent.", common.MODEL, low=1, by_data=_SIZES
     )
-    units: int | None = setting(
-        None, "Size of the LSTM; not set: latent_dim.", _MODEL, type=int, low=1
+    emission: str = setting(
+        "bernoulli",
+        "p(notes | latent, past): independent, or each given the lower ones.",
+        common.MODEL,
+        choices=EMISSIONS,
     )
-    hidden_units: tuple | None = setting(
-        None,
-        "Hidden layers of all networks, as 32,32; not set: one of `units`.",
-        _MODEL,
-        type=integers,
-        metavar="N,N,...",
-    )
-    proposal: str = setting(
-        "filtering", "Where latents are drawn from.", _MODEL, choices=PROPOSALS
-    )
-    dropout: float = setting(
-        0.0,
-        "Rate at which encoded inputs and the LSTM's output are dropped.",
-        _MODEL,
-        low=0,
-        high=0.99,
-    )
-
-    bound: str = setting(
-        "fivo", "Bound that training raises.", _BOUND, choices=BOUNDS
-    )
-    num_particles: int = setting(4, "Particles in training.", _BOUND, low=1)
-    scheme: str = setting(
-        "systematic", "How FIVO resamples.", _BOUND, choices=SCHEMES
-    )
-    criterion: str = setting(
-        "effective_sample_size",
-        "When FIVO resamples.",
-        _BOUND,
-        choices=CRITERIA,
-    )
-    ess_fraction: float = setting(
-        0.5,
-        "Effective sample size, as a share of the particles, at or below "
-        "which FIVO resamples.",
-        _BOUND,
-        above=0,
-        high=1,
-    )
-    temperature: float = setting(0.5, "Of the relaxed scheme.", _BOUND, above=0)
-
-    learning_rate: float = setting(
-        3e-4, "Of Adam; the first one, where it falls.", _TRAINING, above=0
-    )
-    schedule: str = setting(
-        "constant",
-        "How the learning rate goes; cosine: to 0 at the last of `updates`.",
-        _TRAINING,
-        choices=("constant", "cosine"),
-    )
-    loss_per: str = setting(
-        "step",
-        "Whether a sequence's loss is per step, or its whole bound.",
-        _TRAINING,
-        choices=("step", "sequence"),
-    )
-    weight_decay: float = setting(
-        0.0, "Share of the weights that decays, times rate.", _TRAINING, low=0
-    )
-    clipnorm: float | None = setting(
-        None, "Largest norm of each gradient.", _TRAINING, type=float, above=0
-    )
-    seed: int = setting(
-        0, "Of the weights, the noise and the order of data.", _TRAINING, low=0
-    )
-    jit_compile: str = setting(
-        "auto",
-        "Whether the step is compiled; auto: as Keras does.",
-        _TRAINING,
-        choices=("auto", "true", "false"),
-    )
-
-    updates: int = setting(30_000, "Updates at most.", _CHOICE, low=1)
-    minutes: float | None = setting(
-        None,
-        "Minutes of training at most, by the clock.",
-        _CHOICE,
-        type=float,
-        above=0,
-    )
-    cpu_minutes: float | None = setting(
-        None,
-        "Minutes of the processor at most, of all its cores.",
-        _CHOICE,
-        type=float,
-        above=0,
-    )
-    patience: int = setting(
-        30, "Validations without a better bound, at most.", _CHOICE, low=1
-    )
-    validate_every: int = setting(
-        200,
-        "Updates between validations, rounded up to whole epochs.",
-        _CHOICE,
-        low=1,
-    )
-    evaluation_bound: str = setting(
-        "same",
-        "Bound by which the best model is chosen; same: that of training.",
-        _CHOICE,
-        choices=("same", *BOUNDS),
-    )
-    evaluation_particles: int = setting(
-        16, "Particles in validation.", _CHOICE, low=1
-    )
-
-    run: str | None = setting(
-        None,
-        "Folder of the run; not set: runs/DATA-MODEL-BOUND.",
-        _OUTPUT,
-        type=str,
-        metavar="FOLDER",
-        identity=False,
-    )
-    tensorboard: bool = setting(
-        True,
-        "Whether to log for TensorBoard too, where TensorFlow is.",
-        _OUTPUT,
-        type=boolean,
-        identity=False,
-    )
-
-    @property
-    def folder(self):
-        """The folder of the run."""
-        return self.run or f"runs/{self.data}-{self.model}-{self.bound}"
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateSettings(Settings):
+class EvaluateSettings(common.EvaluateSettings):
     """What `evaluate` takes."""
 
-    run: str = setting(
-        "",
-        "Folder of a run, or a .keras file.",
-        "Model",
-        metavar="FOLDER",
-    )
-    data: str | None = data_setting(default=None)
-    data_path: str | None = data_path_setting()
-    split: str = setting("test", "Split.", _DATA, choices=SPLITS)
-    num_particles: int = setting(128, "Particles.", "Evaluation", low=1)
-    seed: int = setting(0, "Of the noise.", "Evaluation", low=0)
-    output: str | None = setting(
-        None,
-        "JSON file to write; not set: evaluation-SPLIT.json in the run.",
-        _OUTPUT,
-        type=str,
-        metavar="FILE",
-    )
+    data: str | None = common.data_setting(None, NAMES)
+    data_path: str | None = common.data_path_setting(_PATH)
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleSettings(Settings):
+class SampleSettings(common.SampleSettings):
     """What `sample` takes."""
 
-    run: str = setting(
-        "",
-        "Folder of a run, or a .keras file.",
-        "Model",
-        metavar="FOLDER",
-    )
-    data: str | None = data_setting(default=None)
-    data_path: str | None = data_path_setting()
-    split: str = setting(
-        "test", "Split that prefixes come from.", _DATA, choices=SPLITS
-    )
-    num_prefixes: int = setting(
-        4, "Sequences to continue, if there are as many.", "Samples", low=1
-    )
-    prefix_length: int = setting(
-        24, "Steps that are given; 0: none.", "Samples", low=0
-    )
-    sample_length: int = setting(48, "Steps to sample.", "Samples", low=1)
-    num_samples: int = setting(
-        2, "Continuations of each prefix.", "Samples", low=1
-    )
-    num_particles: int = setting(
-        128, "Particles that read the prefix.", "Samples", low=1
-    )
-    seed: int = setting(0, "Of the samples.", "Samples", low=0)
+    data: str | None = common.data_setting(None, NAMES)
+    data_path: str | None = common.data_path_setting(_PATH)
     tempo: float = setting(
         90.0, "Quarter notes a minute, of the MIDI files.", "Samples", above=0
     )
-    output: str | None = setting(
-        None,
-        "Folder to write to; not set: samples in the run.",
-        _OUTPUT,
-        type=str,
-        metavar="FOLDER",
-    )
 
 
 @dataclasses.dataclass(frozen=True)
-class TuneSettings(FitSettings):
+class TuneSettings(common.SearchSettings, FitSettings):
     """What `tune` takes: what `fit` takes, for each trial, and more."""
-
-    updates: int = setting(5_000, "Updates of a trial.", _CHOICE, low=1)
-    patience: int = setting(
-        20, "Epochs of a trial without a better bound.", _CHOICE, low=1
-    )
-    validate_every: int = setting(
-        1, "Trials validate after each epoch.", _CHOICE, low=1, high=1
-    )
-    evaluation_bound: str = setting(
-        "fivo",
-        "Bound that the search raises on the validation split, the same for "
-        "all trials.",
-        _CHOICE,
-        choices=BOUNDS,
-    )
-    run: str | None = setting(
-        None,
-        "Folder of the search; not set: runs/DATA-tune.",
-        _OUTPUT,
-        type=str,
-        metavar="FOLDER",
-        identity=False,
-    )
-    algorithm: str = setting(
-        "bayesian",
-        "How points are chosen.",
-        _SEARCH,
-        choices=("random", "bayesian", "hyperband"),
-    )
-    trials: int = setting(
-        12, "Trials; hyperband counts its own.", _SEARCH, low=1
-    )
-    search: tuple = setting(
-        SEARCHED,
-        "Settings that are searched; the others stay as given.",
-        _SEARCH,
-        type=names,
-        metavar="NAME,...",
-    )
-
-    @property
-    def folder(self):
-        """The folder of the search."""
-        return self.run or f"runs/{self.data}-tune"

@@ -115,13 +115,13 @@ def test_a_search_goes_on_after_it_was_killed(
         pytest.importorskip("tensorboard")
     if algorithm == "bayesian":
         pytest.importorskip("sklearn")
-    from recipes.pianoroll.hypermodel import PianoRollHyperModel
+    from recipes.hypermodel import RecipeHyperModel
 
     folder = tmp_path / "search"
     argv = ["tune", "jsb", f"data_path={run.parent / 'songs.npz'}", *SMALL]
     argv += [f"run={folder}", "trials=2", "updates=4"]
     argv += [f"algorithm={algorithm}", "search=learning_rate,bound"]
-    fit_trial, started = PianoRollHyperModel.fit, []
+    fit_trial, started = RecipeHyperModel.fit, []
 
     def fit_and_die(self, hp, *args, **kwargs):
         started.append(dict(hp.values))
@@ -130,7 +130,7 @@ def test_a_search_goes_on_after_it_was_killed(
             raise KilledError
         return history
 
-    monkeypatch.setattr(PianoRollHyperModel, "fit", fit_and_die)
+    monkeypatch.setattr(RecipeHyperModel, "fit", fit_and_die)
     with pytest.raises(KilledError):
         main(argv)
     assert not (folder / "best.keras").exists()

@@ -1,22 +1,21 @@
-"""The piano-roll recipe as a `HyperModel` of KerasTuner."""
+"""A recipe as a `HyperModel` of KerasTuner."""
 
 import dataclasses
 import math
 
 import keras_tuner
 
-from recipes.modelling import build_model
-from recipes.pianoroll.batches import evaluation_batches, train_batches
-from recipes.pianoroll.config import TuneSettings
-from recipes.pianoroll.search_space import choose
+from recipes.modelling import build_for
+from recipes.registry import name_for, recipe_of
 from recipes.run_folder import MONITOR
+from recipes.search import choose, space_of
 from recipes.sequence_dataset import SetEpoch
 from recipes.training import Limits
 
 OBJECTIVE = keras_tuner.Objective(MONITOR, "max")
 
 
-class PianoRollHyperModel(keras_tuner.HyperModel):
+class RecipeHyperModel(keras_tuner.HyperModel):
     """Builds and trains the models of a search.
 
     All trials are judged by the same bound with the same noise on the
@@ -24,16 +23,16 @@ class PianoRollHyperModel(keras_tuner.HyperModel):
     trial is that of its best epoch.
 
     Args:
-        rolls: `PianoRolls`.
-        settings: `TuneSettings`: what is not searched, the limits of each
-            trial, and `search`, the names of what is. Default: the defaults.
+        data: What the recipe's `load` gives.
+        settings: `TuneSettings` of the recipe: what is not searched, the
+            limits of each trial, and `search`, the names of what is.
 
     Example:
 
     ```python
-    rolls = load("bach")
+    settings = TuneSettings(data="bach", minutes=2.0)
     tuner = keras_tuner.BayesianOptimization(
-        PianoRollHyperModel(rolls, TuneSettings(minutes=2.0)),
+        RecipeHyperModel(load("bach"), settings),
         objective=OBJECTIVE,
         max_trials=12,
         directory="runs/notebook",
@@ -43,23 +42,26 @@ class PianoRollHyperModel(keras_tuner.HyperModel):
     ```
     """
 
-    def __init__(self, rolls, settings=None):
+    def __init__(self, data, settings):
         super().__init__()
-        self.rolls = rolls
-        self.settings = settings or TuneSettings()
+        self.data = data
+        self.settings = settings
+        name = name_for(settings.data)
+        self.recipe = recipe_of(name)
+        self.space = space_of(name)
         self.progress = None
 
     def settings_at(self, hp):
         """The settings of a trial."""
         return dataclasses.replace(
-            self.settings, **choose(hp, self.settings.search)
+            self.settings, **choose(hp, self.settings.search, self.space)
         )
 
     def build(self, hp):
         """A compiled model, adapted to the train split."""
         settings = self.settings_at(hp)
-        train_data = train_batches(self.rolls, settings)
-        return build_model(settings, train_data, "bernoulli")
+        train_data = self.recipe.train_batches(self.data, settings)
+        return build_for(self.recipe, self.data, train_data, settings)
 
     def fit(self, hp, model, callbacks=(), epochs=None, **kwargs):
         """Trains a model within the limits of a trial.
@@ -75,13 +77,13 @@ class PianoRollHyperModel(keras_tuner.HyperModel):
             `keras.callbacks.History`.
         """
         settings = self.settings_at(hp)
-        train_data = train_batches(self.rolls, settings)
+        train_data = self.recipe.train_batches(self.data, settings)
         limits = Limits(settings)
         self.progress = limits.progress
         return model.fit(
             train_data,
-            validation_data=evaluation_batches(
-                self.rolls.valid,
+            validation_data=self.recipe.evaluation_batches(
+                self.data.split("valid"),
                 settings.evaluation_particles,
                 settings.latent_dim,
             ),
