@@ -11,7 +11,7 @@ import pathlib
 
 from recipes.errors import RecipeError
 
-RECIPES = ("pianoroll",)
+RECIPES = ("pianoroll", "pose")
 DEFAULT = RECIPES[0]
 
 

@@ -27,6 +27,7 @@ class FitSettings(common.FitSettings):
 
     data: str = common.data_setting("figures", NAMES)
     data_path: str | None = common.data_path_setting(_PATH, identity=False)
+    batch_size: int = setting(8, "Sequences of a batch.", common.DATA, low=1)
     num_buckets: int = setting(
         2, "Lengths that sequences are padded to, at most.", common.DATA, low=1
     )
@@ -51,10 +52,16 @@ class FitSettings(common.FitSettings):
         above=0,
     )
     learning_rate: float = setting(
-        1e-3,
+        2e-3,
         "Of Adam; the first one, where it falls.",
         common.TRAINING,
         above=0,
+    )
+    schedule: str = setting(
+        "cosine",
+        "How the learning rate goes; cosine: to 0 at the last of `updates`.",
+        common.TRAINING,
+        choices=("constant", "cosine"),
     )
     clipnorm: float | None = setting(
         10.0,
@@ -63,6 +70,7 @@ class FitSettings(common.FitSettings):
         type=float,
         above=0,
     )
+    updates: int = setting(6_000, "Updates at most.", common.CHOICE, low=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+from recipes.pose import config, data, search_space
 from recipes.pose.data import independent_baseline, load
 from recipes.pose.files import read_splits, write_npz
 from recipes.pose.poses import SPLITS, Poses
@@ -137,8 +138,8 @@ def test_damaged_and_other_files_are_refused(tmp_path):
         "list.pkl": pickle.dumps([1, 2], 2),
         "words.txt": b"32 x values",
     }
-    for name, data in names.items():
-        (tmp_path / name).write_bytes(data)
+    for name, damaged in names.items():
+        (tmp_path / name).write_bytes(damaged)
         with pytest.raises(ValueError, match=f"Received: path=.*{name}"):
             load("pose", tmp_path / name)
     np.savez(tmp_path / "objects.npz", train=np.array([None]))
@@ -170,3 +171,10 @@ def test_the_baseline_is_that_of_scipy():
     poses = Poses("pose", [train[:3], train[3:]], [train], [test])
     expected = norm(train.mean(0), train.std(0)).logpdf(test).sum(1).mean()
     np.testing.assert_allclose(independent_baseline(poses), expected)
+
+
+def test_what_is_declared_twice_is_the_same():
+    assert config.NAMES == data.NAMES
+    assert search_space.CHOICES["emission"] == config.EMISSIONS
+    searched = {*search_space.CHOICES, *search_space.RANGES}
+    assert searched <= set(config.FitSettings().as_dict())
