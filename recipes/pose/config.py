@@ -29,7 +29,11 @@ class FitSettings(common.FitSettings):
     data_path: str | None = common.data_path_setting(_PATH, identity=False)
     batch_size: int = setting(8, "Sequences of a batch.", common.DATA, low=1)
     num_buckets: int = setting(
-        2, "Lengths that sequences are padded to, at most.", common.DATA, low=1
+        4,
+        "Lengths that sequences are padded to, at most.",
+        common.DATA,
+        low=1,
+        by_data={"figures": 1},
     )
     latent_dim: int = setting(16, "Size of the latent.", common.MODEL, low=1)
     units: int | None = setting(

@@ -1,8 +1,7 @@
 """What the verbs call for poses."""
 
 import keras_fivo as kf
-from recipes import modelling
-from recipes.evaluation import evaluation_batches
+from recipes import evaluation, modelling
 from recipes.pose.data import independent_baseline
 from recipes.pose.data import load as load_poses
 from recipes.pose.sampling import sample as sample
@@ -39,6 +38,16 @@ def train_batches(data, settings):
         seed=settings.seed,
         num_buckets=settings.num_buckets,
         chunk_length=settings.chunk_length,
+    )
+
+
+def evaluation_batches(sequences, num_particles, latent_dim):
+    """Batches in order; see `recipes.evaluation.evaluation_batches`."""
+    lengths = list(map(len, sequences))
+    # Each length is compiled for: those of figures are too much alike.
+    num_buckets = 1 if max(lengths) < 2 * min(lengths) else 3
+    return evaluation.evaluation_batches(
+        sequences, num_particles, latent_dim, num_buckets
     )
 
 

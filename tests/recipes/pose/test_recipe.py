@@ -69,11 +69,15 @@ def test_inputs_are_those_of_the_original(recipe, golden, shared_dir):
         np.testing.assert_allclose(inputs, expected[f"{name}/inputs"], 1e-6)
 
 
+@pytest.mark.slow  # compiles the training step
 def test_a_model_learns_and_is_judged(recipe, poses, trained):
     train = recipe.train_batches(poses, FitSettings(**SMALL))
     history = trained.model.fit(train, epochs=4, shuffle=False, verbose=0)
     bounds = history.history["bound_per_step"]
     assert np.isfinite(bounds).all() and bounds[-1] > bounds[0]
+    batches = recipe.evaluation_batches(poses.test, 3, 2)
+    found = trained.model.evaluate(batches, return_dict=True, verbose=0)
+    assert found["bound_per_step"] > bounds[0]
     label, value = recipe.baseline(poses, "test")
     assert label == "independent Normals" and np.isfinite(value)
 
