@@ -8,18 +8,24 @@ import pathlib
 import numpy as np
 import pytest
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
 # All must be set before anything imports a framework.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Tests compile much and run little.
+# Tests compile much and run little: what one compiled, the others and the next
+# run find in this folder.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 if os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1":
     from tests.backend_blocker import block_other_backends
 
     block_other_backends(os.environ["KERAS_BACKEND"])
-
-REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
 def pytest_report_header(config):
