@@ -1,0 +1,1 @@
+"""The Gaussian chain, whose log evidence is known exactly."""
