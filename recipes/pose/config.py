@@ -91,10 +91,16 @@ class SampleSettings(common.SampleSettings):
 
     data: str | None = common.data_setting(None, NAMES)
     data_path: str | None = common.data_path_setting(_PATH)
+    num_prefixes: int = setting(
+        5, "Sequences to continue, if there are as many.", "Samples", low=1
+    )
     prefix_length: int = setting(
         16, "Steps that are given; 0: none.", "Samples", low=0
     )
     sample_length: int = setting(32, "Steps to sample.", "Samples", low=1)
+    num_samples: int = setting(
+        1, "Continuations of each prefix.", "Samples", low=1
+    )
     frames_per_second: float = setting(
         12.5, "Of the animation.", "Samples", above=0, high=100
     )
