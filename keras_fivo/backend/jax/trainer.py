@@ -1,4 +1,4 @@
-"""The scan and the training step on JAX."""
+"""The training step on JAX."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +8,6 @@ import jax.numpy as jnp
 import keras
 
 from keras_fivo.types import Nested
-
-
-def scan(
-    step: Callable[[Nested, Nested], tuple[Nested, Nested]],
-    carry: Nested,
-    inputs: Nested,
-    reverse: bool = False,
-) -> tuple[Nested, Nested]:
-    """Runs `step` along the first axis of `inputs`; see `jax.lax.scan`."""
-    return jax.lax.scan(step, carry, inputs, reverse=reverse)
 
 
 def _all_finite(tree: Nested) -> Any:
