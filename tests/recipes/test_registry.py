@@ -37,7 +37,7 @@ def test_data_sets_have_different_names():
 
 
 def test_an_unknown_data_set_is_told_its_nearest():
-    with pytest.raises(RecipeError, match="Received: data='jbs'.*'jsb'"):
+    with pytest.raises(RecipeError, match=r"Received: data='jbs'.*'jsb'"):
         registry.name_for("jbs")
 
 
