@@ -11,7 +11,7 @@ import pathlib
 
 from recipes.errors import RecipeError
 
-RECIPES = ("pianoroll", "pose")
+RECIPES = ("pianoroll", "pose", "speech", "ghmm")
 DEFAULT = RECIPES[0]
 
 

@@ -1,11 +1,14 @@
 """Turns recordings into a prepared file."""
 
 import contextlib
+import dataclasses
 import pathlib
+import tempfile
 
 from recipes.errors import RecipeError
 from recipes.speech import corpora
 from recipes.speech.audio import resample
+from recipes.speech.digits import digits_folder
 from recipes.speech.disk import writing
 from recipes.speech.ljspeech import ljspeech_folder
 from recipes.speech.progress import ProgressBar
@@ -25,14 +28,16 @@ def prepare(settings, say=print, show_progress=None):
         show_progress: bool. Default: whether standard error is a terminal.
 
     Returns:
-        `pathlib.Path` of the file.
+        `pathlib.Path` of the file, or of the folder of TFRecord files.
 
     Raises:
         ValueError: A recording is corrupt, a split has nothing, or the
             recordings do not fit together.
         OSError: The disk is full, or a file cannot be read.
-        ImportError: A recording needs soundfile.
+        ImportError: A recording needs soundfile, or `format` TensorFlow.
     """
+    if settings.format == "tfrecord":
+        return _prepare_tfrecords(settings, say, show_progress)
     path = settings.out_path
     if path.exists() and not settings.overwrite:
         raise ValueError(
@@ -64,6 +69,32 @@ def prepare(settings, say=print, show_progress=None):
     return path
 
 
+def _prepare_tfrecords(settings, say, show_progress):
+    """As the original's files: known only once the mean of train is."""
+    from recipes.speech import tfrecord
+    from recipes.speech.prepared import PreparedSpeech
+
+    folder = settings.out_path
+    tfrecord.check_free(folder, settings.overwrite)
+    tfrecord.check_tensorflow()
+    with (
+        _folders_of(folder),
+        tempfile.TemporaryDirectory(
+            prefix=".partial-", dir=folder.parent
+        ) as partial,
+    ):
+        file = pathlib.Path(partial) / "speech.h5"
+        prepare(
+            dataclasses.replace(settings, format="hdf5", out=str(file)),
+            lambda line: line.startswith("Prepared") or say(line),
+            show_progress,
+        )
+        with PreparedSpeech(file) as speech:
+            tfrecord.write_tfrecords(speech, folder, settings.overwrite)
+    say(f"Prepared: {folder}")
+    return folder
+
+
 def find_sources(settings, say=print):
     """The recordings of a corpus: a dict from split to list of `Source`.
 
@@ -73,6 +104,10 @@ def find_sources(settings, say=print):
     """
     if settings.corpus == "ljspeech" and not settings.source:
         return corpora.folder(ljspeech_folder(say), "random", settings)
+    if settings.corpus == "digits" and not settings.source:
+        return corpora.spoken_digits(
+            digits_folder(say), settings.valid_fraction, settings.seed
+        )
     if not settings.source:
         raise RecipeError(
             "`prepare speech` needs the recordings: `source=PATH`. "

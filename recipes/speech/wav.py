@@ -2,6 +2,9 @@
 
 import dataclasses
 import struct
+import wave
+
+import numpy as np
 
 from recipes.speech.recording import (
     Recording,
@@ -10,6 +13,7 @@ from recipes.speech.recording import (
     check_not_empty,
     pcm_blocks,
 )
+from recipes.storage import atomic_path
 
 MAGIC = b"RIFF"
 _PCM, _EXTENSIBLE = 1, 0xFFFE
@@ -108,6 +112,19 @@ def open_wav(path, header):
         num_samples,
         lambda: pcm_blocks(path, header.start, num_samples, "<i2"),
     )
+
+
+def write_wav(path, samples, rate):
+    """Writes a mono recording of 16 bits.
+
+    Args:
+        path: Path of the file, which appears whole or not at all.
+        samples: int16 array `(samples,)`.
+        rate: int. Samples per second.
+    """
+    with atomic_path(path) as partial, wave.open(str(partial), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
+        file.writeframes(np.asarray(samples, "<i2").tobytes())
 
 
 def _unpack(path, file, form):
