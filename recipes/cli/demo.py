@@ -58,6 +58,7 @@ def fit_settings(settings):
             "run": settings.run,
             "seed": settings.seed,
             "learning_rate": 1e-3,
+            "dropout": 0.1,
             "clipnorm": 1.0,
             "num_buckets": 3,
             "updates": 20_000,
