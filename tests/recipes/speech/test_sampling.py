@@ -94,9 +94,8 @@ def test_a_prefix_must_be_shorter_than_a_recording(trained):
         sampling.sample(trained, settings)
 
 
-@pytest.mark.parametrize("budget", [2**24, 40])
-def test_a_prediction_sees_no_later_step(trained, monkeypatch, budget):
-    monkeypatch.setattr(sampling, "_BUDGET", budget)
+def test_a_prediction_sees_no_later_step(trained, monkeypatch):
+    monkeypatch.setattr(sampling, "_BUDGET", 60)  # two predictions at a time
     steps = np.asarray(trained.sequences.split("test")[0])[:6]
     changed = steps.copy()
     changed[3:] += 1.0
