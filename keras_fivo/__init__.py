@@ -84,3 +84,8 @@ from keras_fivo.smc import Stratified as Stratified
 from keras_fivo.smc import Systematic as Systematic
 from keras_fivo.smc import effective_sample_size as effective_sample_size
 from keras_fivo.smc import log_mean_exp as log_mean_exp
+from keras_fivo.twists import ExactTwist as ExactTwist
+from keras_fivo.twists import LookAheadTwist as LookAheadTwist
+from keras_fivo.twists import OneStepTwist as OneStepTwist
+from keras_fivo.twists import QuadraticTwist as QuadraticTwist
+from keras_fivo.twists import Twist as Twist

@@ -15,6 +15,7 @@ from keras_fivo.smc import (
     FilterResult,
     Never,
     ResamplingScheme,
+    Twisted,
     get_criterion,
     get_scheme,
     log_mean_exp,
@@ -172,13 +173,20 @@ class Bound(Configurable):
             state = self.initial_state(cell, batch)
         if "dropout" in noise:
             inputs = {**inputs, "dropout": noise["dropout"]}
-        model_inputs, observed_state = _encode(cell, inputs, state)
+        twist = None
+        if cell.twist is not None and (
+            keep_paths or not isinstance(self.criterion, Never)
+        ):
+            twist = Twisted(cell, self.scheme.blends)
+        model_inputs, observed_state = _encode(cell, inputs, state, twist)
         filter_state = {
             name: state[name]
             for name in ("particles", "log_weights", "log_evidence")
         }
+        if twist is not None:
+            filter_state["particles"] = twist.wrap(state["particles"])
         result = particle_filter(
-            cell,
+            cell if twist is None else twist,
             filter_state,
             {
                 "model": model_inputs,
@@ -198,6 +206,8 @@ class Bound(Configurable):
             "observed": observed_state,
             "step": state["step"] + result.lengths,
         }
+        if twist is not None:
+            carried["particles"] = twist.unwrap(carried["particles"])
         return replace(result, state=carried)
 
     def initial_state(self, cell: Any, batch: int) -> dict:
@@ -287,18 +297,24 @@ class FIVO(Bound):
         }
 
 
-def _encode(cell: Any, inputs: dict, state: dict) -> tuple[dict, dict]:
+def _encode(
+    cell: Any, inputs: dict, state: dict, twist: Twisted | None
+) -> tuple[dict, dict]:
     """What the cell computes before the loop, and the new observed state."""
     past, present, observed_state = cell.encode(inputs, state["observed"])
     steps = ops.arange(ops.shape(inputs["active"])[0], dtype="int32")
     steps = ops.expand_dims(steps, -1) + state["step"]
+    numbered = {**past, "step": steps}
     encoded = {
         "past": past,
-        "present": cell.look_ahead({**past, "step": steps}, present, inputs),
+        "present": cell.look_ahead(numbered, present, inputs),
         "step": steps,
         "observations": inputs["observations"],
         "observed": inputs["observed"],
     }
+    if twist is not None:
+        look_ahead = cell.twist_look_ahead(numbered, present, inputs)
+        encoded["twist"] = twist.inputs(look_ahead, inputs["active"])
     return encoded, observed_state
 
 

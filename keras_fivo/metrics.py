@@ -1,5 +1,6 @@
 """Metrics whose values over a data set do not depend on its batches."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -61,6 +62,11 @@ class FilterMetrics:
       the bounds, which are then -inf, and not in the loss.
     * `skipped_updates`: steps whose loss or gradient was not finite, which
       changed no weight.
+    * `twist_loss`: in training, what the weights of a twist minimise, where
+      the model's own samples teach it; weighted as `loss`.
+
+    Args:
+        others: Names of losses besides the first that are reported.
     """
 
     RATIOS = (
@@ -73,28 +79,34 @@ class FilterMetrics:
     )
     COUNTS = ("dead_sequences", "skipped_updates")
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[str] = ()) -> None:
         self.ratios = {name: Ratio(name=name) for name in self.RATIOS}
+        self.others = {name: Ratio(name=name) for name in others}
         self.counts = {name: Count(name=name) for name in self.COUNTS}
 
     def as_list(self) -> list:
         """All metrics."""
-        return [*self.ratios.values(), *self.counts.values()]
+        reported = self.ratios, self.counts, self.others
+        return [metric for group in reported for metric in group.values()]
 
     def update(self, losses: dict, report: dict, finite: Tensor) -> None:
         """Adds one batch.
 
         Args:
-            losses: Named losses, scalars; the first is `loss`, any other is
-                reported under its name by the model's own metrics.
+            losses: Named losses, scalars; the first is `loss`.
             report: As from `summarize`, and `counted`, the sum of the
                 weights of the sequences in the loss.
             finite: Bool scalar, whether the step was applied.
         """
-        loss = next(iter(losses.values()))
-        safe = ops.where(finite, loss, ops.zeros_like(loss))
         used = ops.cast(finite, "float32") * report["counted"]
-        self.ratios["loss"].update_state(safe * used, used)
+        for name, metric in {
+            "loss": self.ratios["loss"],
+            **self.others,
+        }.items():
+            if name in losses:
+                loss = losses[name]
+                safe = ops.where(finite, loss, ops.zeros_like(loss))
+                metric.update_state(safe * used, used)
         for name in self.RATIOS[1:]:
             self.ratios[name].update_state(*report[name])
         self.counts["dead_sequences"].update_state(report["dead_sequences"])

@@ -31,6 +31,7 @@ class GHMMCell(LinearGaussianCell):
             trained; True, the default: all.
         proposal: A proposal, or its name; see `LinearGaussianCell`.
         min_scale: Smallest standard deviation.
+        twist: A twist, its name, or None; see `LinearGaussianCell`.
 
     Reference:
         Maddison et al., 2017, "Filtering Variational Objectives".
@@ -45,6 +46,7 @@ class GHMMCell(LinearGaussianCell):
         fixed: bool | Sequence[str] = True,
         proposal: Any = "transition",
         min_scale: float = 1e-3,
+        twist: Any = None,
         **kwargs: Any,
     ) -> None:
         numbers = {
@@ -55,7 +57,7 @@ class GHMMCell(LinearGaussianCell):
         }
         arrays = {name: _numbers(name, x) for name, x in numbers.items()}
         super().__init__(
-            1, _parameters(arrays), fixed, proposal, min_scale, **kwargs
+            1, _parameters(arrays), fixed, proposal, min_scale, twist, **kwargs
         )
         for name, array in arrays.items():
             setattr(self, name, array.tolist())

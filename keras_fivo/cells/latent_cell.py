@@ -5,14 +5,16 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.cells.observing_layer import ObservingLayer
 from keras_fivo.cells.step_result import StepResult, analytic_kl
 from keras_fivo.distributions import Distribution
 from keras_fivo.heads import get_head
 from keras_fivo.proposals import get_proposal
+from keras_fivo.twists import TwistSizes, get_twist, observed_log_prob
 from keras_fivo.types import Nested, Shape, Tensor
 
 
-class LatentCell(keras.layers.Layer):
+class LatentCell(ObservingLayer):
     """One step of a sequential latent variable model.
 
     Implement `transition_distribution` and `emission_distribution`, and
@@ -33,6 +35,8 @@ class LatentCell(keras.layers.Layer):
         emission: A head, its name, or None where `emission_distribution` is
             overridden.
         proposal: A proposal or its name.
+        twist: A twist, which multiplies the filter's target, its name, or
+            None.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class LatentCell(keras.layers.Layer):
         latent_dim: int,
         emission: Any = None,
         proposal: Any = "transition",
+        twist: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,6 +56,7 @@ class LatentCell(keras.layers.Layer):
         self.latent_dim = int(latent_dim)
         self.emission: Any = emission and get_head(emission)
         self.proposal = get_proposal(proposal)
+        self.twist: Any = None if twist is None else get_twist(twist)
 
     # What a subclass says about one step.
 
@@ -146,6 +152,48 @@ class LatentCell(keras.layers.Layer):
         """
         return context
 
+    def twist_sizes(self) -> TwistSizes:
+        """What the twist is built for."""
+        return TwistSizes(
+            context_dims=[],
+            latent_dim=self.latent_dim,
+            present_dim=self.observation_dim,
+            observation_dim=self.observation_dim,
+            emission=self.emission,
+        )
+
+    def twist_look_ahead(
+        self, past: dict, present: Nested, inputs: dict
+    ) -> Nested:
+        """What the twist needs of all observations, as `look_ahead`."""
+        return self.twist.look_ahead(past, present, inputs)
+
+    def read_by_twist(self, context: Nested, embedded: Tensor) -> dict:
+        """What the future may depend on, as the twist reads it.
+
+        Returns:
+            A dict of `context`, a list of `(rows, size)`, by default empty,
+            and `latent`, `(rows, size)`; of the sizes of `twist_sizes`.
+        """
+        return {"context": [], "latent": embedded}
+
+    def initial_twist_reading(self, rows: int) -> dict:
+        """Zeros of the shapes of `read_by_twist`, in float32."""
+        sizes = self.twist_sizes()
+        return {
+            "context": [ops.zeros((rows, n)) for n in sizes.context_dims],
+            "latent": ops.zeros((rows, sizes.latent_dim)),
+        }
+
+    def log_twist(self, read: dict, look_ahead: Nested) -> Tensor:
+        """Log r of the future, `(rows,)`; by default asks the cell's twist.
+
+        Args:
+            read: As from `read_by_twist`.
+            look_ahead: One step of what `twist_look_ahead` returned, by rows.
+        """
+        return self.twist.log_twist(read["context"], read["latent"], look_ahead)
+
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """What the next step needs; by default the latent."""
         return embedded
@@ -175,74 +223,17 @@ class LatentCell(keras.layers.Layer):
         """Shape of the noise of one latent."""
         return (self.latent_dim,)
 
-    @property
-    def emission_noise(self) -> str:
-        """Kind of noise that observations are made of, as for latents."""
-        if self.emission is None:
-            return "normal"
-        return self.emission.distribution_class.noise
-
-    @property
-    def emission_noise_shape(self) -> Shape:
-        """Shape of the noise of one observation."""
-        if self.emission is None:
-            return (self.observation_dim,)
-        return self.emission.noise_shape
-
-    @property
-    def observation_dim(self) -> int:
-        """Number of features of an observation."""
-        return int(self.center.shape[0])
-
     def build(self, input_shape: Any) -> None:
-        """Creates the weights.
-
-        Args:
-            input_shape: `(batch, time, features)`, or a dict of shapes with
-                `observations` and, where there are any, `controls`.
-        """
-        shapes = input_shape
-        if not isinstance(shapes, dict):
-            shapes = {"observations": shapes}
-        features = int(shapes["observations"][-1])
-        controls = shapes.get("controls")
-        self.control_dim = int(controls[-1]) if controls else 0
-        self.center, self.scale = (
-            self.add_weight(
-                name=name,
-                shape=(features,),
-                initializer=initializer,
-                trainable=False,
-                autocast=False,
-                dtype="float32",
-            )
-            for name, initializer in (("center", "zeros"), ("scale", "ones"))
-        )
-        self.build_parts(features, self.control_dim)
-
-    def standardize(self, observations: Tensor) -> Tensor:
-        """Observations as networks read them: centred, then scaled."""
-        return (observations - self.center) / self.scale
+        """Creates the weights; see `ObservingLayer.build`."""
+        super().build(input_shape)
+        if self.twist is not None:
+            self.twist.build(self.twist_sizes())
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
-        """Takes the centring, and the emission's bias, from the data.
-
-        Args:
-            mean: NumPy `(features,)`, mean of the observed entries.
-            deviation: Their standard deviation; None leaves the scale at 1.
-        """
-        self.center.assign(mean)
-        if deviation is not None:
-            self.scale.assign(deviation)
-        if self.emission is not None:
-            self.emission.adapt(mean)
-
-    def build_parts(self, observation_dim: int, control_dim: int) -> None:
-        """Creates the weights of the networks; overridden by cells."""
-
-    def get_build_config(self) -> Any:
-        """The model builds its cell."""
-        return None
+        """Takes centring and biases from the data; see `ObservingLayer`."""
+        super().adapt(mean, deviation)
+        if self.twist is not None:
+            self.twist.adapt(mean)
 
     def propose(
         self, inputs: dict, states: Nested
@@ -257,11 +248,9 @@ class LatentCell(keras.layers.Layer):
         emission = self.emission_distribution(
             proposed["context"], proposed["embedded"]
         )
-        observed = inputs["observed"]
-        if len(observed.shape) > 1:
-            return emission.log_prob(inputs["observations"], observed)
-        value = emission.log_prob(inputs["observations"])
-        return ops.where(observed, value, ops.zeros_like(value))
+        return observed_log_prob(
+            emission, inputs["observations"], inputs["observed"]
+        )
 
     def call(self, inputs: dict, states: Nested) -> tuple[StepResult, Nested]:
         """One step, by rows.
@@ -300,6 +289,8 @@ class LatentCell(keras.layers.Layer):
             "log_proposal": log_proposal,
             "kl": ops.stop_gradient(analytic_kl(proposal, transition)),
         }
+        if "twist" in inputs:
+            result["twist"] = self.read_by_twist(context, embedded)
         proposed = {
             "context": self.emission_context(context),
             "embedded": embedded,
@@ -346,5 +337,6 @@ class LatentCell(keras.layers.Layer):
             "latent_dim": self.latent_dim,
             "emission": self.emission and serialize(self.emission),
             "proposal": serialize(self.proposal),
+            "twist": self.twist and serialize(self.twist),
         }
         return {**super().get_config(), **config}

@@ -70,6 +70,8 @@ class LinearGaussianCell(LatentCell):
             `"exact_smoothing"`, `"filtering"`, `"smoothing"`.
         min_scale: Smallest diagonal entry of the covariances' Cholesky
             factors, a standard deviation.
+        twist: A twist, or `"exact"`, `"one_step"` or `"look_ahead"`; None:
+            none.
 
     Example:
         >>> cell = LinearGaussianCell(2, {"transition_matrix": np.eye(2)})
@@ -86,9 +88,10 @@ class LinearGaussianCell(LatentCell):
         fixed: bool | Sequence[str] = (),
         proposal: Any = "transition",
         min_scale: float = 1e-3,
+        twist: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(latent_dim, None, proposal, **kwargs)
+        super().__init__(latent_dim, None, proposal, twist, **kwargs)
         self.min_scale = float(min_scale)
         self.chain_weights = ChainWeights(
             given_parameters(parameters), fixed, self.min_scale
@@ -117,10 +120,21 @@ class LinearGaussianCell(LatentCell):
 
     def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
         """What the proposal needs, which may read the chain's parameters."""
-        steps = self.chain_weights.at(past["step"], past.get("controls"))
         return self.proposal.look_ahead(
-            {**past, "parameters": steps}, present, inputs
+            self._with_parameters(past), present, inputs
         )
+
+    def twist_look_ahead(
+        self, past: dict, present: Nested, inputs: dict
+    ) -> Nested:
+        """What the twist needs, which may read the chain's parameters."""
+        return self.twist.look_ahead(
+            self._with_parameters(past), present, inputs
+        )
+
+    def _with_parameters(self, past: dict) -> dict:
+        steps = self.chain_weights.at(past["step"], past.get("controls"))
+        return {**past, "parameters": steps}
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """z_{t-1}, the number of the step, and the controls."""

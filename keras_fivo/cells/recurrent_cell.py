@@ -10,6 +10,7 @@ from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.heads import NormalHead
 from keras_fivo.networks import Network, Recurrence
 from keras_fivo.proposals import ProposalSizes
+from keras_fivo.twists import TwistSizes
 from keras_fivo.types import Nested, Tensor
 
 
@@ -49,6 +50,7 @@ class RecurrentCell(LatentCell):
         center_present: Whether the present observation is centred for the
             encoder, as the previous one always is. The code of the FIVO
             paper does not.
+        twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class RecurrentCell(LatentCell):
         min_scale: float = 1e-3,
         scale_bias: float = 0.25,
         center_present: bool = True,
+        twist: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(latent_dim, emission, proposal, **kwargs)
+        super().__init__(latent_dim, emission, proposal, twist, **kwargs)
         self.units = self.latent_dim if units is None else int(units)
         self.hidden_units = [
             int(x)
@@ -152,6 +155,32 @@ class RecurrentCell(LatentCell):
                 },
             )
         )
+
+    def twist_sizes(self) -> TwistSizes:
+        """The twist reads h_t and the encoded z_t."""
+        return TwistSizes(
+            context_dims=[self.recurrence.output_dim],
+            latent_dim=self.latent_encoding_dim,
+            present_dim=self.data_encoding_dim,
+            observation_dim=self.observation_dim,
+            known_context=self.known_context[:1],
+            emission=self.emission,
+            hidden_units=self.hidden_units,
+            recurrent_dim=self.units,
+            activation=self.activation,
+        )
+
+    def twist_look_ahead(
+        self, past: dict, present: Nested, inputs: dict
+    ) -> Nested:
+        """What the twist needs of all observations."""
+        known = self.known_features(past)[:1]
+        return self.twist.look_ahead(past, present, inputs, known)
+
+    def read_by_twist(self, context: Nested, embedded: Tensor) -> dict:
+        """h_t and the encoded z_t."""
+        latent = self.mask_latent(context, embedded)
+        return {"context": [context["hidden"]], "latent": latent}
 
     def encode_observations(
         self, inputs: dict, previous: Tensor, masks: dict

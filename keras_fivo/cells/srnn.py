@@ -27,8 +27,9 @@ class SRNNCell(RecurrentCell):
     The inputs of the networks, in their order: `data_encoder` x;
     `recurrence` [encoded x_{t-1}, controls_t]; `transition`
     [h_t, encoded z_{t-1}]; `proposal` [h_t, encoded z_{t-1}, encoded x_t];
-    `latent_encoder` z_t; `emission` [encoded z_t, h_t]. What the first
-    layers take from h_t is computed before the loop too.
+    `latent_encoder` z_t; `emission` [encoded z_t, h_t]; `twist`
+    [h_t, encoded z_t]. What the first layers take from h_t is computed
+    before the loop too.
 
     Args:
         latent_dim: Size of z.
@@ -50,6 +51,7 @@ class SRNNCell(RecurrentCell):
         center_present: Whether the present observation is centred for the
             encoder, as the previous one always is. The code of the FIVO
             paper does not.
+        twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
 
     Reference:
         Fraccaro et al., 2016, "Sequential Neural Models with Stochastic

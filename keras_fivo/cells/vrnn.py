@@ -25,7 +25,7 @@ class VRNNCell(RecurrentCell):
     The inputs of the networks, in their order: `data_encoder` x;
     `recurrence` [encoded x_{t-1}, encoded z_{t-1}, controls_t];
     `transition` h_t; `proposal` [h_t, encoded x_t]; `latent_encoder` z_t;
-    `emission` [encoded z_t, h_t].
+    `emission` [encoded z_t, h_t]; `twist` [h_t, encoded z_t].
 
     Args:
         latent_dim: Size of z.
@@ -47,6 +47,7 @@ class VRNNCell(RecurrentCell):
         center_present: Whether the present observation is centred for the
             encoder, as the previous one always is. The code of the FIVO
             paper does not.
+        twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
 
     Reference:
         Chung et al., 2015, "A Recurrent Latent Variable Model for Sequential

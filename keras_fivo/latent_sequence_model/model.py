@@ -96,7 +96,9 @@ class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
         self.evaluation_seed = (
             None if evaluation_seed is None else int(evaluation_seed)
         )
-        self._report = FilterMetrics()
+        twist = cell.twist
+        contrasts = twist is not None and twist.objective == "density_ratio"
+        self._report = FilterMetrics(["twist_loss"] if contrasts else [])
         self._functions: dict = {}
         self._bound = get_bound(bound)
         self._evaluation_bound = (

@@ -10,6 +10,10 @@ from keras_fivo.bounds import Bound
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.latent_sequence_model import checks
 from keras_fivo.latent_sequence_model.seeds import spread_seed
+from keras_fivo.latent_sequence_model.twist_training import (
+    density_ratio_loss,
+    draw_density_ratio_noise,
+)
 from keras_fivo.metrics import FilterMetrics, summarize
 from keras_fivo.types import Tensor
 
@@ -51,18 +55,52 @@ class Training:
         report = {**summarize(result), "counted": counted}
         total = sum((ops.cast(x, "float32") for x in self.losses), loss)
         self._clear_losses()
-        return {"loss": total}, report
+        losses = {"loss": total}
+        if training and self._twist_objective not in (None, "bound"):
+            losses["twist_loss"] = self._twist_loss(x, loss)
+        return losses, report
 
     def loss_variables(self: Any, name: str) -> list:
-        """The variables that the loss of that name may move."""
-        return self.trainable_variables
+        """The variables that the loss of that name may move.
+
+        `"loss"` moves all but those of a twist that has an objective of its
+        own, `"twist_loss"`.
+        """
+        if self._twist_objective in (None, "bound"):
+            return self.trainable_variables
+        own = self.cell.twist.trainable_variables
+        if name == "twist_loss":
+            return own
+        own_ids = {id(v) for v in own}
+        return [v for v in self.trainable_variables if id(v) not in own_ids]
+
+    @property
+    def _twist_objective(self) -> str | None:
+        twist = self.cell.twist
+        return None if twist is None else twist.objective
+
+    def _twist_loss(self, x: Any, loss: Tensor) -> Tensor:
+        """What the weights of the twist alone minimise."""
+        if self._twist_objective == "temporal_difference":
+            # Of log r, the bound has the mean over the weighted particles of
+            # a step less that over their descendants at the next resampling:
+            # its descent lifts r where those are, and rests where they agree.
+            return -loss
+        inputs = prepare_inputs(x, self.cell.center, self.nan_is_missing)
+        num_steps, batch = ops.shape(inputs["active"])
+        noise = draw_density_ratio_noise(
+            self.cell, num_steps, batch, self.seed_generator
+        )
+        return density_ratio_loss(self.cell, inputs, noise)
 
     def update_metrics(
         self: Any, losses: dict, report: dict, finite: Tensor
     ) -> dict:
         """Adds a batch to the metrics and returns their values."""
         self._report.update(losses, report, finite)
-        return self.get_metrics_result()
+        unused = self._report.others.keys() - losses.keys()
+        logs = self.get_metrics_result()
+        return {k: x for k, x in logs.items() if k not in unused}
 
     def _run_bound(self: Any, bound: Bound, x: Any, training: bool) -> Any:
         return bound.run(

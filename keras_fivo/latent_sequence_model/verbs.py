@@ -149,8 +149,15 @@ class Verbs:
             `log_evidence` is that of all steps so far.
 
         Raises:
-            ValueError: If the proposal looks at later observations.
+            ValueError: If the proposal or a twist looks at later
+                observations.
         """
+        if self.cell.twist is not None:
+            raise ValueError(
+                "A twist looks at later observations: a cell that has one "
+                f"cannot stream. Received: twist={self.cell.twist!r}. Filter "
+                "the whole sequence, or make the cell without a twist."
+            )
         if self.cell.proposal.sees_future:
             raise ValueError(
                 "A proposal that sees later observations cannot stream. "

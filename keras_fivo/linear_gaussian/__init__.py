@@ -18,6 +18,9 @@ from keras_fivo.linear_gaussian.messages import (
     condition_transition as condition_transition,
 )
 from keras_fivo.linear_gaussian.messages import (
+    messages_of_inputs as messages_of_inputs,
+)
+from keras_fivo.linear_gaussian.messages import (
     observation_messages as observation_messages,
 )
 from keras_fivo.linear_gaussian.sampling import Forecast as Forecast

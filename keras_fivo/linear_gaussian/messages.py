@@ -52,6 +52,27 @@ def observation_messages(
     }
 
 
+def messages_of_inputs(steps: dict, inputs: dict) -> dict:
+    """Log p(x_t | z_t) of what is observed up to each sequence's length.
+
+    Args:
+        steps: As for `observation_messages`.
+        inputs: What a cell encodes, time first: `observations`, `observed`
+            `(time, batch[, features])` and `active`.
+
+    Returns:
+        As `observation_messages`.
+    """
+    observed = inputs["observed"]
+    if len(observed.shape) == 2:
+        observed = ops.expand_dims(observed, -1)
+    active = ops.expand_dims(inputs["active"], -1)
+    observations = inputs["observations"]
+    everything = ops.ones_like(observations, dtype="bool")
+    observed = ops.logical_and(ops.logical_and(observed, active), everything)
+    return observation_messages(steps, observations, observed)
+
+
 def backward_messages(steps: dict, messages: dict) -> tuple[dict, dict]:
     """What the future says about each latent.
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import keras
-from keras import ops
 
 from keras_fivo.distributions import Distribution, normal_from_factor
 from keras_fivo.linear_gaussian import (
     backward_messages,
     condition_transition,
     matvec,
-    observation_messages,
+    messages_of_inputs,
 )
 from keras_fivo.proposals.proposal import Proposal
 from keras_fivo.types import Nested, Tensor
@@ -33,7 +32,7 @@ class ExactFilteringProposal(Proposal):
     ) -> Nested:
         """The mean as a function of z_{t-1}, and the factor, for all steps."""
         steps = _parameters(self, past)
-        message = self.message(steps, _messages(steps, inputs))
+        message = self.message(steps, messages_of_inputs(steps, inputs))
         return condition_transition(
             steps, message["precision"], message["shift"]
         )
@@ -76,14 +75,3 @@ def _parameters(proposal: Proposal, past: dict) -> dict:
             "'filtering' or 'smoothing' with other cells."
         )
     return past["parameters"]
-
-
-def _messages(steps: dict, inputs: dict) -> dict:
-    observed = inputs["observed"]
-    if len(observed.shape) == 2:
-        observed = ops.expand_dims(observed, -1)
-    active = ops.expand_dims(inputs["active"], -1)
-    observations = inputs["observations"]
-    everything = ops.ones_like(observations, dtype="bool")
-    observed = ops.logical_and(ops.logical_and(observed, active), everything)
-    return observation_messages(steps, observations, observed)

@@ -24,7 +24,8 @@ class StateSpaceModel(Protocol):
 
         Returns:
             New states; log p(z_t | ...) - log q(z_t | ...), `(rows,)`; a
-            dict with `latent` and `kl` to keep; what `weigh` needs.
+            dict with `latent` and `kl` to keep, and `log_twist` `(rows,)`
+            where the target is twisted; what `weigh` needs.
         """
 
     def weigh(self, inputs: Nested, proposed: Nested) -> Tensor:
@@ -56,6 +57,10 @@ class FilterResult:
             resampling, the blend `(batch, time, particles, particles)`;
             None if not kept.
         state: What resumes the filter after the last step.
+        log_twist: `(batch, time, particles)`. log r_t of a cell with a
+            twist; None without, or if not kept. Log-weights, and with them
+            effective sample sizes, are those of the model: r is taken out.
+            The criterion decides by `log_weights + log_twist`.
     """
 
     log_evidence: Tensor
@@ -68,6 +73,7 @@ class FilterResult:
     latents: Tensor | None
     ancestors: Tensor | None
     state: dict
+    log_twist: Tensor | None = None
 
 
 def particle_filter(
@@ -182,6 +188,8 @@ class _Step:
             "kl": self._of_active(now, record["kl"]),
             "log_weights": log_weights,
         }
+        if "log_twist" in record:
+            kept["log_twist"] = self._of_active(now, record["log_twist"])
         if self.keep_paths:
             kept["latents"] = record["latent"]
         if self.defers:
@@ -265,6 +273,10 @@ def _result(
 ) -> FilterResult:
     active = inputs["active"]
     log_weights = ops.stop_gradient(kept["log_weights"])
+    log_twist = kept.get("log_twist")
+    if log_twist is not None:
+        log_twist = ops.stop_gradient(log_twist)
+        log_weights = log_weights - log_twist
     latents = kept.get("latents")
     if latents is not None:
         shape = ops.shape(latents)
@@ -286,6 +298,7 @@ def _result(
         latents=None if latents is None else _batch_first(latents),
         ancestors=None if ancestors is None else _batch_first(ancestors),
         state=final,
+        log_twist=None if log_twist is None else _batch_first(log_twist),
     )
 
 

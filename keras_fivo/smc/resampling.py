@@ -21,6 +21,9 @@ class ResamplingScheme(Configurable):
     Gradients do not flow through the choice.
     """
 
+    blends = False
+    """Whether new particles are blends of old ones, rather than copies."""
+
     def noise_shape(self, num_particles: int) -> Shape:
         """Shape of the noise of one step of one sequence."""
         return (num_particles,)
@@ -161,6 +164,8 @@ class Relaxed(ResamplingScheme):
     Args:
         temperature: Of the softmax; towards 0, blends become choices.
     """
+
+    blends = True
 
     def __init__(self, temperature: float = 0.5) -> None:
         if not temperature > 0:

@@ -1,0 +1,86 @@
+"""What a cell knows of its observations: their sizes and their centring."""
+
+from typing import Any
+
+import keras
+
+from keras_fivo.types import Shape, Tensor
+
+
+class ObservingLayer(keras.layers.Layer):
+    """A layer built for observations, which it centres and scales.
+
+    A subclass has a head, or None, as `emission`, and builds its networks in
+    `build_parts`.
+    """
+
+    emission: Any
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights.
+
+        Args:
+            input_shape: `(batch, time, features)`, or a dict of shapes with
+                `observations` and, where there are any, `controls`.
+        """
+        shapes = input_shape
+        if not isinstance(shapes, dict):
+            shapes = {"observations": shapes}
+        features = int(shapes["observations"][-1])
+        controls = shapes.get("controls")
+        self.control_dim = int(controls[-1]) if controls else 0
+        self.center, self.scale = (
+            self.add_weight(
+                name=name,
+                shape=(features,),
+                initializer=initializer,
+                trainable=False,
+                autocast=False,
+                dtype="float32",
+            )
+            for name, initializer in (("center", "zeros"), ("scale", "ones"))
+        )
+        self.build_parts(features, self.control_dim)
+
+    def build_parts(self, observation_dim: int, control_dim: int) -> None:
+        """Creates the weights of the networks; overridden by cells."""
+
+    def get_build_config(self) -> Any:
+        """The model builds its cell."""
+        return None
+
+    def standardize(self, observations: Tensor) -> Tensor:
+        """Observations as networks read them: centred, then scaled."""
+        return (observations - self.center) / self.scale
+
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Takes the centring, and the emission's bias, from the data.
+
+        Args:
+            mean: NumPy `(features,)`, mean of the observed entries.
+            deviation: Their standard deviation; None leaves the scale at 1.
+        """
+        self.center.assign(mean)
+        if deviation is not None:
+            self.scale.assign(deviation)
+        if self.emission is not None:
+            self.emission.adapt(mean)
+
+    @property
+    def observation_dim(self) -> int:
+        """Number of features of an observation."""
+        return int(self.center.shape[0])
+
+    @property
+    def emission_noise(self) -> str:
+        """Kind of noise that observations are made of, as for latents."""
+        if self.emission is None:
+            return "normal"
+        return self.emission.distribution_class.noise
+
+    @property
+    def emission_noise_shape(self) -> Shape:
+        """Shape of the noise of one observation."""
+        if self.emission is None:
+            return (self.observation_dim,)
+        return self.emission.noise_shape

@@ -1,0 +1,131 @@
+"""Training a twist to tell which future belongs to which latent."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.latent_sequence_model.generation import (
+    draw_generation_noise,
+    generate,
+)
+from keras_fivo.types import Nested, Tensor
+
+
+def draw_density_ratio_noise(
+    cell: Any, num_steps: int, batch: int, seed: Any
+) -> dict:
+    """All random numbers of `density_ratio_loss`."""
+    rows = batch * cell.twist.num_samples
+    return draw_generation_noise(cell, num_steps, rows, seed)
+
+
+def density_ratio_loss(cell: Any, inputs: dict, noise: dict) -> Tensor:
+    """Estimates the ratio p(x_t+1:T | z_t) / p(x_t+1:T) by classification.
+
+    For each sequence of the batch the model samples several, under the same
+    lengths, missing entries and controls. Given the future of one of them
+    after step t, the twist has to tell its z_t from those of the others:
+    the loss is the cross-entropy of r(future | z_t), normalised over the
+    latents. At its minimum r is p(x_t+1:T | z_t, ...) times what depends on
+    the future alone, which drops out of the filter.
+
+    Args:
+        cell: A built cell with a twist.
+        inputs: As from `prepare_inputs`.
+        noise: As from `draw_density_ratio_noise`.
+
+    Returns:
+        Scalar, in nats: the mean over steps and samples.
+
+    Reference:
+        Lawson et al., 2022, "SIXO: Smoothing Inference with Twisted
+        Objectives", with more than one other latent to tell from: van den
+        Oord et al., 2018, "Representation Learning with Contrastive
+        Predictive Coding".
+    """
+    count = cell.twist.num_samples
+    num_steps, batch = ops.shape(inputs["active"])
+    sampled, latents = _sample(cell, inputs, noise, count)
+    read, look_ahead = _readings(cell, sampled, latents)
+    value = cell.log_twist(
+        # Each future (third axis) meets each latent (fourth axis).
+        _pairs(read, num_steps, batch, count, 2),
+        _pairs(look_ahead, num_steps, batch, count, 3),
+    )
+    logits = ops.reshape(value, (num_steps, batch, count, count))
+    own = ops.diagonal(logits, axis1=2, axis2=3)
+    loss = ops.mean(ops.logsumexp(logits, axis=3) - own, axis=2)
+    active = inputs["active"]
+    counts = ops.concatenate([active[1:], ops.zeros_like(active[:1])], axis=0)
+    total = ops.sum(ops.where(counts, loss, ops.zeros_like(loss)))
+    return total / ops.maximum(ops.sum(ops.cast(counts, "float32")), 1.0)
+
+
+def _sample(
+    cell: Any, inputs: dict, noise: dict, count: int
+) -> tuple[dict, Tensor]:
+    """Inputs with sampled observations, `(time, batch * count, ...)`."""
+    wide = keras.tree.map_structure(lambda x: _repeat(x, count), inputs)
+    rows = int(ops.shape(wide["active"])[1])
+    start = {
+        "particles": cell.get_initial_state(rows),
+        "observed": cell.initial_observed_state(rows),
+        "step": ops.zeros((rows,), "int32"),
+    }
+    found = generate(cell, start, noise, wide.get("controls"))
+    observed = wide["observed"]
+    observed = observed if len(observed.shape) == 3 else observed[..., None]
+    observations = ops.where(
+        observed,
+        ops.stop_gradient(found["observations"]),
+        ops.convert_to_tensor(cell.center),
+    )
+    latents = ops.stop_gradient(found["latents"])
+    return {**wide, "observations": observations}, latents
+
+
+def _readings(
+    cell: Any, inputs: dict, latents: Tensor
+) -> tuple[Nested, Nested]:
+    """What the twist reads of each step, and of its future."""
+    num_steps, rows = ops.shape(inputs["active"])
+    observed_state = cell.initial_observed_state(rows)
+    past, present, _ = cell.encode(inputs, observed_state)
+    steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
+    past = {**past, "step": ops.broadcast_to(steps, (num_steps, rows))}
+
+    def step(states: Nested, now: dict) -> tuple[Nested, dict]:
+        context = cell.recur(states, now["past"])
+        embedded = cell.embed(now["latent"])
+        read = cell.read_by_twist(context, embedded)
+        return cell.next_states(context, embedded), read
+
+    scanned = {"past": past, "latent": latents}
+    _, read = backend.scan(step, cell.get_initial_state(rows), scanned)
+    look_ahead = cell.twist_look_ahead(past, ops.stop_gradient(present), inputs)
+    return keras.tree.map_structure(ops.stop_gradient, read), look_ahead
+
+
+def _repeat(x: Tensor, count: int) -> Tensor:
+    """`(time, batch, ...)` to `(time, batch * count, ...)`."""
+    shape = ops.shape(x)
+    wide = (*shape[:2], count, *shape[2:])
+    wide = ops.broadcast_to(ops.expand_dims(x, 2), wide)
+    return ops.reshape(wide, (shape[0], -1, *shape[2:]))
+
+
+def _pairs(
+    tree: Nested, num_steps: int, batch: int, count: int, axis: int
+) -> Nested:
+    """`(time, batch * count, ...)` to rows, repeated along a new axis."""
+
+    def repeat(x: Tensor) -> Tensor:
+        event = ops.shape(x)[2:]
+        parted = ops.reshape(x, (num_steps, batch, count, *event))
+        shape = (num_steps, batch, count, count, *event)
+        wide = ops.broadcast_to(ops.expand_dims(parted, axis), shape)
+        return ops.reshape(wide, (-1, *event))
+
+    return keras.tree.map_structure(repeat, tree)

@@ -1,0 +1,108 @@
+"""A twist that looks one observation ahead."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.distributions import Distribution
+from keras_fivo.heads import get_head
+from keras_fivo.twists.twist import LearnedTwist, TwistSizes, next_step
+from keras_fivo.types import Nested, Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class OneStepTwist(LearnedTwist):
+    """r(x_t+1 | z_t, ...), the density of a head over [context, z_t].
+
+    What is missing of the next observation drops out. It is the `tilt` of
+    the code of the FIVO paper, where the objective is `"bound"`.
+
+    Args:
+        head: A head, or its name; None: one like the cell's emission, or
+            `"normal"` where the cell has none.
+        objective: See `LearnedTwist`.
+        num_samples: Number of model samples, likewise.
+    """
+
+    def __init__(
+        self,
+        head: Any = None,
+        objective: str = "density_ratio",
+        num_samples: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(objective, num_samples, **kwargs)
+        self.given = None if head is None else get_head(head)
+        self.head: Any = self.given
+
+    def build(self, sizes: TwistSizes) -> None:
+        """Creates the weights."""
+        super().build(sizes)
+        if self.head is None:
+            self.head = _like(sizes.emission)
+        self.head.build(
+            [*sizes.context_dims, sizes.latent_dim],
+            sizes.observation_dim,
+            sizes.hidden_units,
+        )
+
+    def adapt(self, mean: Any) -> None:
+        """Sets the head's bias, if it has one."""
+        self.head.adapt(mean)
+
+    def look_ahead(
+        self,
+        past: dict,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
+        """The next observation, and what the head takes of what is known."""
+        found = {
+            "observations": next_step(inputs["observations"]),
+            "observed": next_step(inputs["observed"]),
+        }
+        if any(self.known):
+            found["head"] = self.head.read_ahead([*known, None])
+        return found
+
+    def log_twist(
+        self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
+    ) -> Tensor:
+        """Log r, `(rows,)`; see `Twist.log_twist`."""
+        density = self.head.distribution(
+            [*self.remaining(context), latent], look_ahead.get("head")
+        )
+        return observed_log_prob(
+            density, look_ahead["observations"], look_ahead["observed"]
+        )
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        head = self.given and keras.saving.serialize_keras_object(self.given)
+        return {**super().get_config(), "head": head}
+
+
+def _like(emission: Any) -> Any:
+    """A head of the same settings, with weights of its own."""
+    if emission is None:
+        return get_head("normal")
+    return type(emission).from_config({**emission.get_config(), "name": "head"})
+
+
+def observed_log_prob(
+    density: Distribution, observations: Tensor, observed: Tensor
+) -> Tensor:
+    """Log density of what is observed, `(rows,)`, in nats.
+
+    Args:
+        density: Of one observation, by rows.
+        observations: `(rows, features)`.
+        observed: Bool `(rows,)` or `(rows, features)`.
+    """
+    if len(observed.shape) > 1:
+        return density.log_prob(observations, observed)
+    value = density.log_prob(observations)
+    return ops.where(observed, value, ops.zeros_like(value))

@@ -1,0 +1,181 @@
+"""What every twist offers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_fivo.types import Nested, Tensor
+
+OBJECTIVES = ("density_ratio", "temporal_difference", "bound")
+
+
+@dataclass(frozen=True)
+class TwistSizes:
+    """What a cell tells its twist when it is built.
+
+    Attributes:
+        context_dims: Sizes of the features of the context.
+        latent_dim: Size of the latent as the twist reads it.
+        present_dim: Size of the encoded observation.
+        observation_dim: Size of an observation.
+        known_context: Which features of the context are known before the
+            loop; empty: none.
+        emission: The cell's head, or None.
+        hidden_units: Hidden sizes, where the twist leaves them open.
+        recurrent_dim: Size of a backward recurrence, likewise.
+        activation: Activation of hidden layers.
+    """
+
+    context_dims: Sequence[int]
+    latent_dim: int
+    present_dim: int
+    observation_dim: int
+    known_context: Sequence[bool] = ()
+    emission: Any = None
+    hidden_units: Sequence[int] = (32,)
+    recurrent_dim: int = 32
+    activation: Any = "relu"
+
+
+class Twist(keras.layers.Layer):
+    """A positive factor r(x_t+1:T | z_t, ...) on the target of a filter.
+
+    After step t the particles stand for p(z_1:t | x_1:t) r_t instead of
+    p(z_1:t | x_1:t): the log-weight gains log r_t - log r_{t-1}, and r is 1
+    at each sequence's last step. So r drops out in the end, whatever it is,
+    and the bound stays a bound; the nearer r comes to p(x_t+1:T | z_t, ...),
+    times anything that all particles have in common, the less the weights
+    vary. Without resampling it changes nothing.
+
+    Before the loop, `look_ahead` computes what depends on observations
+    alone; inside it, `log_twist` gives log r by rows.
+    """
+
+    objective: str | None = None
+    """What the weights are trained with, one of `OBJECTIVES`; None: there
+    are no weights."""
+
+    num_samples = 8
+    """Number of model samples of each sequence, for `"density_ratio"`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"name": "twist", **kwargs})
+
+    def build(self, sizes: TwistSizes) -> None:
+        """Creates the weights, if there are any."""
+
+    def get_build_config(self) -> Any:
+        """The cell builds its twist."""
+        return None
+
+    def adapt(self, mean: Any) -> None:
+        """Takes biases from the mean of the data, NumPy `(features,)`."""
+
+    def look_ahead(
+        self,
+        past: dict,
+        present: Tensor,
+        inputs: dict,
+        known: Sequence[Tensor | None] = (),
+    ) -> Nested:
+        """What `log_twist` needs of the observations, by time.
+
+        Args:
+            past: The cell's features of the past, `(time, batch, ...)`, with
+                the number of the `step`.
+            present: Encoded observations, `(time, batch, size)`.
+            inputs: The dict that the cell encoded.
+            known: The features of the context, `(time, batch, size)`, with
+                None for those that only the loop has; empty: all of them.
+        """
+        return {}
+
+    def log_twist(
+        self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
+    ) -> Tensor:
+        """Log r, `(rows,)`; what it gives at the last step does not count.
+
+        Args:
+            context: What the future may depend on besides the latent,
+                `(rows, size)` each.
+            latent: z_t as the networks read it, `(rows, size)`.
+            look_ahead: One step of what `look_ahead` returned, by rows.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `log_twist`."
+        )
+
+
+class LearnedTwist(Twist):
+    """A twist with weights.
+
+    Args:
+        objective: `"density_ratio"`: to tell, among latents that the model
+            samples, the one that a sampled future belongs to;
+            `"temporal_difference"`: that the particles of a step, weighed by
+            r, are already as they will be weighed after the next resampling;
+            or `"bound"`: its gradient, without the term of the choice of
+            ancestors, as in the code of the FIVO paper.
+        num_samples: Number of model samples of each sequence, for
+            `"density_ratio"`; 2 or more.
+    """
+
+    def __init__(
+        self,
+        objective: str = "density_ratio",
+        num_samples: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if objective not in OBJECTIVES:
+            raise ValueError(
+                f"`objective` must be one of {list(OBJECTIVES)}. "
+                f"Received: objective={objective!r}"
+            )
+        if int(num_samples) != num_samples or num_samples < 2:
+            raise ValueError(
+                "`num_samples` must be an integer of 2 or more. "
+                f"Received: num_samples={num_samples!r}"
+            )
+        self.objective = objective
+        self.num_samples = int(num_samples)
+
+    def build(self, sizes: TwistSizes) -> None:
+        """Creates the weights."""
+        count = len(sizes.context_dims)
+        self.known = [*sizes.known_context] or [False] * count
+
+    def remaining(self, context: Sequence[Tensor]) -> list[Tensor | None]:
+        """The context with None for what was known before the loop."""
+        return [
+            None if known else feature
+            for known, feature in zip(self.known, context, strict=True)
+        ]
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = {"objective": self.objective, "num_samples": self.num_samples}
+        return {**super().get_config(), **config}
+
+
+def next_step(x: Tensor) -> Tensor:
+    """Values `(time, ...)` of the step after each; the last is repeated."""
+    return ops.concatenate([x[1:], x[-1:]], axis=0)
+
+
+def quadratic_form(form: dict, latent: Tensor) -> Tensor:
+    """`log_constant + shift' z - z' precision z / 2`, `(rows,)`.
+
+    Args:
+        form: Dict of `precision` `(rows, size, size)`, `shift` `(rows,
+            size)` and, if not 0, `log_constant` `(rows,)`.
+        latent: `(rows, size)`.
+    """
+    # Sums, not products of matrices, which are small and many.
+    row = ops.expand_dims(latent, -2)
+    pulled = ops.sum(form["precision"] * row, axis=-1)
+    value = ops.sum(latent * (form["shift"] - 0.5 * pulled), axis=-1)
+    return value + form["log_constant"] if "log_constant" in form else value
