@@ -40,7 +40,7 @@ class Loops:
         )
 
     def _plan_backward(self) -> list:
-        """Decides what the backward loop does; returns what it reads."""
+        """Decides what runs backward; returns what that and the end read."""
         step, gradient = self.step, self.step.gradient
         self.terms = terms_of(gradient.of_shared)
         terms = [x for group in self.terms for x in group or ()]
@@ -72,7 +72,10 @@ class Loops:
         known = {x.name for x in varying}
         self.emitted = _unique(x for x in emitted if x.name not in known)
         self.read_names = {x.name for x in read}
-        return read
+        # What is formed after the loop may read invariants of its own.
+        formed = [x for x in gradient.of_values if x is not None]
+        after = step.operations(formed, Kind.AFTER)
+        return [*read, *formed, *(x for op in after for x in op.inputs)]
 
     def _is_invariant(self, tensor: Any) -> bool:
         return self.step.is_kind(tensor, Kind.INVARIANT)
