@@ -19,6 +19,9 @@ from recipes.sequence_dataset import SequenceDataset, SetEpoch
 
 BOUNDS = ("elbo", "iwae", "fivo")
 
+# Of a pass of FIVO: sequences x particles x particles.
+_BUDGET = 2**24
+
 
 @dataclasses.dataclass(frozen=True)
 class Gap:
@@ -147,10 +150,16 @@ def _last_log_weights(model, observations, number):
 def _fivo(model, observations, number, settings):
     """Values `(sequences, repetitions)`; more of them of few particles."""
     bound = build_bound("fivo", number, settings)
-    budget = settings.particle_budget // (number * len(observations))
-    repeated = np.repeat(observations, max(1, min(8, budget)), axis=0)
-    values = ops.convert_to_numpy(model.filter(repeated, bound).log_evidence)
-    return values.astype("float64").reshape(len(observations), -1)
+    repetitions = max(1, min(8, 256 // number))
+    rows = np.repeat(observations, repetitions, axis=0)
+    # Resampling takes the square of the particles in memory.
+    passes = -(-len(rows) * number**2 // _BUDGET)
+    values = [
+        ops.convert_to_numpy(model.filter(part, bound).log_evidence)
+        for part in np.array_split(rows, min(passes, len(rows)))
+    ]
+    values = np.concatenate(values).astype("float64")
+    return values.reshape(len(observations), repetitions)
 
 
 def _gap(bound, proposal, number, exact, values):

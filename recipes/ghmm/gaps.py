@@ -42,13 +42,6 @@ class GapSettings(Settings):
     sequences: int = setting(
         512, "Sequences, of the test split.", _MEASURING, low=2
     )
-    particle_budget: int = setting(
-        2**17,
-        "Particles of a pass of FIVO, at most: as long as there are fewer, "
-        "sequences are passed up to eight times.",
-        _MEASURING,
-        low=1,
-    )
     scheme: str = setting("systematic", "How FIVO resamples.", _MEASURING)
     criterion: str = setting(
         "effective_sample_size", "When FIVO resamples.", _MEASURING
@@ -171,7 +164,8 @@ def table(gaps, settings):
         lines += [_row(head), _row(["---:"] * len(head))]
         for number in particles:
             cells = [
-                f"{gap.mean:.4f} ± {gap.error:.4f}"
+                # No -0.0000.
+                f"{round(gap.mean, 4) + 0.0:.4f} ± {gap.error:.4f}"
                 for proposal in settings.proposals
                 for gap in gaps
                 if (gap.bound, gap.proposal, gap.num_particles)

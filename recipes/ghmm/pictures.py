@@ -133,7 +133,7 @@ def draw_chain(
     truth = (steps, latents[:, 0])
     seen = (steps[mask], observations[mask, 0])
     options = {"num_particles": num_particles, "seed": seed}
-    with picture(path, (12.0, 6.4), rows=2, columns=3, dpi=80) as (
+    with picture(path, (12.0, 6.4), rows=2, columns=3, dpi=96) as (
         figure,
         axes,
     ):
@@ -193,6 +193,8 @@ def _draw(axes, steps, found, exact, paths=()):
 
 
 def _decorate(axes, title, truth, seen):
+    label = "latent z_t" if truth is not None else "observation x_t"
+    axes.set_ylabel(label, fontsize=9, color=_TEXT)
     if truth is not None:
         axes.plot(*truth, color=_TRUTH, linewidth=0.9, linestyle=":")
     if seen is not None:
@@ -201,6 +203,7 @@ def _decorate(axes, title, truth, seen):
         )
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel("step t", fontsize=9, color=_TEXT)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _share_limits(panels):
