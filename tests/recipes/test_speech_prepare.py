@@ -95,7 +95,7 @@ def test_digits_have_their_official_test_split(shared_dir, tmp_path):
         pytest.skip("no spoken digits in `shared`")
     out = tmp_path / "digits.h5"
     lines = prepare_quietly(path, out, corpus="digits")
-    assert lines[0] == "2565 train / 135 valid / 300 test"
+    assert lines[0] == "2430 train / 270 valid / 300 test"
     names = names_by_split(out)
     takes = {
         split: {int(name.split("_")[2]) for name in found}

@@ -133,10 +133,10 @@ def test_a_pickled_reader_opens_the_file_anew(prepared):
         clips = speech.split("test")
         copy = pickle.loads(pickle.dumps(clips))
         np.testing.assert_array_equal(copy[0], clips[0])
-        copy._prepared.close()
+        copy._source.close()
     np.testing.assert_array_equal(copy[0], clips[0])  # a closed one opens
     for one in (copy, clips):
-        one._prepared.close()
+        one._source.close()
 
 
 def test_what_is_no_prepared_file_is_refused(tmp_path):
