@@ -114,3 +114,10 @@ def test_a_matrix_that_is_read_otherwise_too_is_no_weight_of_products():
 
     program = take_apart(step, carry, inputs[0])
     assert not program.products and len(program.shared) == 1
+
+
+def test_compiled_functions_may_be_called_with_literals():
+    scaled = jax.jit(lambda share, x: jnp.tanh(x) * share)
+    program = take_apart(lambda x: scaled(0.5, x), jnp.ones(3))
+    found = program.run(program.fixed(), [jnp.arange(3.0)])
+    np.testing.assert_allclose(found, 0.5 * np.tanh(np.arange(3)), 1e-6)

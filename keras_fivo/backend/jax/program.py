@@ -29,7 +29,15 @@ class Equation:
 
     def __call__(self, values: dict) -> None:
         """Adds what the equation computes to the values by name."""
-        read = [values[name] for name in _named(self.inputs)]
+        # A function may have been called with a literal: the equation has a
+        # variable in its place.
+        read = [
+            value
+            for value, variable in zip(
+                self.read(values), self.source.invars, strict=True
+            )
+            if not isinstance(variable, core.Literal)
+        ]
         found = jax.core.eval_jaxpr(self.jaxpr, (), *read)
         values.update(zip(self.outputs, found, strict=True))
 
