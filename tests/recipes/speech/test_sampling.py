@@ -1,5 +1,6 @@
 """Sounds and bounds of a tiny model."""
 
+import json
 import math
 import types
 import wave
@@ -9,43 +10,48 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
+from recipes.cli import main
+from recipes.cli.trained import load_trained
 from recipes.errors import RecipeError
-from recipes.modelling import build_model
 from recipes.speech import recipe, sampling
 from recipes.speech.audio import open_recording
-from recipes.speech.config import FitSettings, SampleSettings
+from recipes.speech.config import SampleSettings
 from recipes.speech.plots import spectrogram
 from recipes.speech.wav import write_wav
 from tests.recipes.speech_examples import prepare_quietly, voices
 
 SIZE = 80
-SMALL = {
-    "latent_dim": 2,
-    "units": 3,
-    "batch_size": 2,
-    "num_buckets": 1,
-    "data": "speech",
-}
+SMALL = [
+    "latent_dim=2",
+    "units=3",
+    "batch_size=4",
+    "num_buckets=1",
+    "num_particles=2",
+    "evaluation_particles=2",
+    "tensorboard=false",
+]
+
+
+@pytest.fixture(autouse=True)
+def _two_predictions_at_a_time(monkeypatch):
+    monkeypatch.setattr(sampling, "_BUDGET", 80)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A model as the verbs hand it on; what it says is of no matter."""
+def run(tmp_path_factory):
+    """The folder of a run of two updates on clips."""
     folder = tmp_path_factory.mktemp("sampling")
     voices(folder / "voices", 24)
     prepare_quietly(folder / "voices", folder / "out.h5", samples_per_step=SIZE)
-    settings = FitSettings.from_given(
-        {**SMALL, "data_path": str(folder / "out.h5")}
-    )
-    data = recipe.load(settings)
-    model = build_model(
-        settings,
-        recipe.train_batches(data, settings),
-        recipe.emission(settings, data),
-    )
-    return types.SimpleNamespace(
-        model=model, folder=folder / "run", sequences=data
-    )
+    argv = ["fit", "speech", f"data_path={folder / 'out.h5'}", "updates=2"]
+    argv += ["clip_seconds=0.05", f"run={folder / 'run'}"]
+    assert main([*argv, *SMALL]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def trained(run):
+    return load_trained(SampleSettings(run=str(run)))
 
 
 @pytest.fixture
@@ -94,9 +100,8 @@ def test_a_prefix_must_be_shorter_than_a_recording(trained):
         sampling.sample(trained, settings)
 
 
-def test_a_prediction_sees_no_later_step(trained, monkeypatch):
-    monkeypatch.setattr(sampling, "_BUDGET", 60)  # two predictions at a time
-    steps = np.asarray(trained.sequences.split("test")[0])[:6]
+def test_a_prediction_sees_no_later_step(trained):
+    steps = np.asarray(trained.sequences.split("test")[0])[:7]
     changed = steps.copy()
     changed[3:] += 1.0
     found = [
@@ -104,7 +109,7 @@ def test_a_prediction_sees_no_later_step(trained, monkeypatch):
         for one in (steps, changed)
     ]
     (means, quantiles), (other, _) = found
-    assert means.shape == (5, SIZE) and quantiles.shape == (2, 5, SIZE)
+    assert means.shape == (6, SIZE) and quantiles.shape == (2, 6, SIZE)
     assert (quantiles[0] < quantiles[1]).all()
     # Row t is the prediction of step t + 1, from the steps 0 to t.
     np.testing.assert_array_equal(means[:3], other[:3])
@@ -135,6 +140,22 @@ def test_a_spectrogram_shows_a_sine_where_it_is():
     assert bins[middle.argmax()] == frequency
     assert middle.max() == pytest.approx(0, abs=0.01)
     assert abs(seconds[-1] - 0.25) < 0.01
+
+
+def test_evaluate_tells_bounds_beside_simple_predictors(run, capsys):
+    assert main(["evaluate", str(run), "num_particles=2"]) == 0
+    printed = capsys.readouterr().out
+    content = json.loads((run / "evaluation-test.json").read_text())
+    assert set(content["sixteen_bit"]) == {
+        *("ELBO", "IWAE", "FIVO"),
+        *("linear prediction", "white noise"),
+    }
+    gain = content["nats_to_sixteen_bit"]
+    for name, values in content["bounds"].items():
+        found = content["sixteen_bit"][name.upper()]
+        assert found == pytest.approx(values["bound_per_step"] + gain)
+        assert f"{found:.3f}" in printed
+    assert content["baseline"]["name"] == "linear prediction"
 
 
 @pytest.mark.parametrize("is_density", [True, False])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recipes.sequence_dataset import SequenceDataset
+from recipes.speech.loading import load_speech
 from recipes.speech.prepared import PreparedSpeech
 from recipes.speech.tfrecord import TFRecordSpeech
 from tests.recipes.speech_examples import prepare_quietly, voices
@@ -79,7 +80,9 @@ def test_batches_are_those_of_the_original(golden, tmp_path, batch_size):
 
 @needs_tensorflow
 def test_the_folder_reads_as_the_prepared_file_does(folder, written):
-    read = TFRecordSpeech(written)
+    read = load_speech("speech", written)
+    assert isinstance(read, TFRecordSpeech)
+    assert load_speech("speech", written / "test").digest() == read.digest()
     with PreparedSpeech(folder / "out.h5") as prepared:
         for name in ("corpus", "sample_rate", "mean", "deviation"):
             assert read.attributes[name] == prepared.attributes[name]
