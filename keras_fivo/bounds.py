@@ -90,13 +90,13 @@ class Bound(Configurable):
         }
         if not isinstance(self.criterion, Never):
             noise["resampling"] = self.scheme.draw(
-                shape, self.num_particles, seed
+                shape, self.num_particles, _apart(seed, 1)
             )
         sizes = cell.dropout_sizes() if training else {}
         if sizes:
             noise["dropout"] = {
-                name: backend.draw("uniform", (batch, size), seed)
-                for name, size in sizes.items()
+                name: backend.draw("uniform", (batch, size), _apart(seed, i))
+                for i, (name, size) in enumerate(sizes.items(), start=2)
             }
         return noise
 
@@ -173,21 +173,11 @@ class Bound(Configurable):
             state = self.initial_state(cell, batch)
         if "dropout" in noise:
             inputs = {**inputs, "dropout": noise["dropout"]}
-        twist = None
-        if cell.twist is not None and (
-            keep_paths or not isinstance(self.criterion, Never)
-        ):
-            twist = Twisted(cell, self.scheme.blends)
+        twist = self._twist_of(cell, keep_paths)
         model_inputs, observed_state = _encode(cell, inputs, state, twist)
-        filter_state = {
-            name: state[name]
-            for name in ("particles", "log_weights", "log_evidence")
-        }
-        if twist is not None:
-            filter_state["particles"] = twist.wrap(state["particles"])
         result = particle_filter(
             cell if twist is None else twist,
-            filter_state,
+            _filter_state(state, twist),
             {
                 "model": model_inputs,
                 "active": inputs["active"],
@@ -209,6 +199,14 @@ class Bound(Configurable):
         if twist is not None:
             carried["particles"] = twist.unwrap(carried["particles"])
         return replace(result, state=carried)
+
+    def _twist_of(self, cell: Any, keep_paths: bool) -> Twisted | None:
+        """The cell with its twist, unless that could change nothing."""
+        if cell.twist is None:
+            return None
+        if isinstance(self.criterion, Never) and not keep_paths:
+            return None
+        return Twisted(cell, self.scheme.blends)
 
     def initial_state(self, cell: Any, batch: int) -> dict:
         """The state before the first step."""
@@ -295,6 +293,21 @@ class FIVO(Bound):
             "scheme": serialize(self.scheme),
             "criterion": serialize(self.criterion),
         }
+
+
+def _apart(seed: SeedLike, number: int) -> SeedLike:
+    """A seed of its own: one number would draw all noise alike."""
+    if isinstance(seed, int):
+        return (seed + number * 0x9E3779B1) % 2**31
+    return seed
+
+
+def _filter_state(state: dict, twist: Twisted | None) -> dict:
+    names = ("particles", "log_weights", "log_evidence")
+    found = {name: state[name] for name in names}
+    if twist is not None:
+        found["particles"] = twist.wrap(found["particles"])
+    return found
 
 
 def _encode(

@@ -205,3 +205,11 @@ def test_unknown_bounds_are_refused():
         get_bound(3)
     with pytest.raises(ValueError, match="Received: evaluation_bound='x'"):
         get_bound("x", "evaluation_bound")
+
+
+def test_noise_drawn_from_one_number_is_not_alike():
+    noise = kf.FIVO(4, "multinomial").draw(chain(False), 50, 10, seed=0)
+    latent = numpy(noise["latent"]).ravel()
+    uniforms = numpy(noise["resampling"]).ravel()
+    # Of 2,000 independent pairs: less than 4 standard errors.
+    assert abs(np.corrcoef(latent, uniforms)[0, 1]) < 0.09

@@ -65,6 +65,9 @@ class LookAheadTwist(LearnedTwist):
             **options,
         )
         self.network.build([*sizes.context_dims, sizes.latent_dim, units])
+        # Training begins with r = 1, which is no twist.
+        last = self.network.dense[-1].kernel
+        last.assign(ops.zeros(last.shape))
 
     def look_ahead(
         self,

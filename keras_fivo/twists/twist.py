@@ -117,8 +117,9 @@ class LearnedTwist(Twist):
             samples, the one that a sampled future belongs to;
             `"temporal_difference"`: that the particles of a step, weighed by
             r, are already as they will be weighed after the next resampling;
-            or `"bound"`: its gradient, without the term of the choice of
-            ancestors, as in the code of the FIVO paper.
+            or `"bound"`, as in the code of the FIVO paper: for training with
+            relaxed resampling alone. Its gradient leaves out the choice of
+            ancestors, without which the twist learns the wrong way.
         num_samples: Number of model samples of each sequence, for
             `"density_ratio"`; 2 or more.
     """

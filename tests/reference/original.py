@@ -33,6 +33,8 @@ def variable_names(cell):
     }
     if hasattr(cell.proposal, "head"):
         names["approximate_posterior_fcnet"] = cell.proposal.head.network
+    if cell.twist is not None:
+        names["tilt_fcnet"] = cell.twist.head.network
     return names
 
 
@@ -72,11 +74,16 @@ def _cell_from(file, cell_class, forward, backward):
         min_scale=float(config["sigma_min"]),
         scale_bias=float(config["raw_sigma_bias"]),
         center_present=False,
+        twist="one_step"
+        if str(config.get("tilt", False)).lower() in ("true", "1")
+        else None,
     )
     cell.build((None, None, int(config["D"])))
     cell.center.assign(file["in/data_mean"])
     if bernoulli:
-        cell.emission.initial_bias.assign(config["emission_bias_init"])
+        for part in (cell.emission, getattr(cell.twist, "head", None)):
+            if part is not None:
+                part.initial_bias.assign(config["emission_bias_init"])
     for name, network in variable_names(cell).items():
         for i, layer in enumerate(network.dense):
             layer.kernel.assign(file[f"w/{name}/linear_{i}/w"])

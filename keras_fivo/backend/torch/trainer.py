@@ -23,6 +23,8 @@ class Trainer:
         for name in names:
             allowed = {id(v) for v in self.loss_variables(name)}
             own = [i for i, v in enumerate(variables) if id(v) in allowed]
+            if not own:
+                continue
             found = torch.autograd.grad(
                 self.optimizer.scale_loss(losses[name]),
                 [variables[i].value for i in own],
