@@ -48,6 +48,16 @@ def _same_start_for_every_test():
     keras.config.set_dtype_policy(policy)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _memory_is_given_back():
+    """Compiled functions of JAX stay in memory: gigabytes, by the end."""
+    yield
+    if os.environ["KERAS_BACKEND"] == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def backend_name() -> str:
     import keras
