@@ -195,6 +195,20 @@ class FitSettings(Settings):
         return self.run or f"runs/{self.data}-{self.model}-{self.bound}"
 
 
+def changed(name, default, **metadata):
+    """A setting of `fit` with a default that suits a recipe better.
+
+    Args:
+        name: str. The setting.
+        default: Its value.
+        **metadata: What else differs, as of `recipes.settings.setting`.
+    """
+    (field,) = (f for f in dataclasses.fields(FitSettings) if f.name == name)
+    return dataclasses.field(
+        default=default, metadata={**field.metadata, **metadata}
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluateSettings(Settings):
     """What `evaluate` takes."""

@@ -113,19 +113,9 @@ class FitSettings(common.FitSettings):
         common.MODEL,
     )
 
-    learning_rate: float = setting(
-        1e-2,
-        "Of Adam; the first one, where it falls.",
-        common.TRAINING,
-        above=0,
-    )
-    schedule: str = setting(
-        "cosine",
-        "How the learning rate goes; cosine: to 0 at the last of `updates`.",
-        common.TRAINING,
-        choices=("constant", "cosine"),
-    )
-    updates: int = setting(4_000, "Updates at most.", common.CHOICE, low=1)
+    learning_rate: float = common.changed("learning_rate", 1e-2)
+    schedule: str = common.changed("schedule", "cosine")
+    updates: int = common.changed("updates", 4_000)
 
 
 @dataclasses.dataclass(frozen=True)

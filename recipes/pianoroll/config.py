@@ -35,9 +35,7 @@ class FitSettings(common.FitSettings):
 
     data: str = common.data_setting("bach", NAMES)
     data_path: str | None = common.data_path_setting(_PATH, identity=False)
-    latent_dim: int = setting(
-        32, "Size of the latent.", common.MODEL, low=1, by_data=_SIZES
-    )
+    latent_dim: int = common.changed("latent_dim", 32, by_data=_SIZES)
     emission: str = setting(
         "bernoulli",
         "p(notes | latent, past): independent, or each given the lower ones.",

@@ -27,22 +27,10 @@ class FitSettings(common.FitSettings):
 
     data: str = common.data_setting("figures", NAMES)
     data_path: str | None = common.data_path_setting(_PATH, identity=False)
-    batch_size: int = setting(8, "Sequences of a batch.", common.DATA, low=1)
-    num_buckets: int = setting(
-        4,
-        "Lengths that sequences are padded to, at most.",
-        common.DATA,
-        low=1,
-        by_data={"figures": 1},
-    )
-    latent_dim: int = setting(16, "Size of the latent.", common.MODEL, low=1)
-    units: int | None = setting(
-        64,
-        "Size of the LSTM; not set: latent_dim.",
-        common.MODEL,
-        type=int,
-        low=1,
-    )
+    batch_size: int = common.changed("batch_size", 8)
+    num_buckets: int = common.changed("num_buckets", 4, by_data={"figures": 1})
+    latent_dim: int = common.changed("latent_dim", 16)
+    units: int | None = common.changed("units", 64)
     emission: str = setting(
         "normal",
         "p(coordinates | latent, past); each coordinate by itself.",
@@ -55,26 +43,10 @@ class FitSettings(common.FitSettings):
         common.MODEL,
         above=0,
     )
-    learning_rate: float = setting(
-        2e-3,
-        "Of Adam; the first one, where it falls.",
-        common.TRAINING,
-        above=0,
-    )
-    schedule: str = setting(
-        "cosine",
-        "How the learning rate goes; cosine: to 0 at the last of `updates`.",
-        common.TRAINING,
-        choices=("constant", "cosine"),
-    )
-    clipnorm: float | None = setting(
-        10.0,
-        "Largest norm of each gradient.",
-        common.TRAINING,
-        type=float,
-        above=0,
-    )
-    updates: int = setting(6_000, "Updates at most.", common.CHOICE, low=1)
+    learning_rate: float = common.changed("learning_rate", 2e-3)
+    schedule: str = common.changed("schedule", "cosine")
+    clipnorm: float | None = common.changed("clipnorm", 10.0)
+    updates: int = common.changed("updates", 6_000)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -181,14 +181,11 @@ class FitSettings(common.FitSettings):
         type=int,
         low=1,
     )
-    batch_size: int = setting(16, "Sequences of a batch.", common.DATA, low=1)
-    latent_dim: int = setting(64, "Size of the latent.", common.MODEL, low=1)
-    units: int | None = setting(
+    batch_size: int = common.changed("batch_size", 16)
+    latent_dim: int = common.changed("latent_dim", 64)
+    units: int | None = common.changed(
+        "units",
         None,
-        "Size of the LSTM; not set: latent_dim.",
-        common.MODEL,
-        type=int,
-        low=1,
         by_data={"digits": 128, "timit": 256, "ljspeech": 256, "speech": 256},
     )
     emission: str = setting(
@@ -207,32 +204,11 @@ class FitSettings(common.FitSettings):
     num_components: int = setting(
         5, "Components by sample, of a mixture.", common.MODEL, low=1
     )
-    learning_rate: float = setting(
-        1e-3,
-        "Of Adam; the first one, where it falls.",
-        common.TRAINING,
-        above=0,
-    )
-    schedule: str = setting(
-        "cosine",
-        "How the learning rate goes; cosine: to 0 at the last of `updates`.",
-        common.TRAINING,
-        choices=("constant", "cosine"),
-    )
-    clipnorm: float | None = setting(
-        1.0,
-        "Largest norm of each gradient.",
-        common.TRAINING,
-        type=float,
-        above=0,
-    )
-    updates: int = setting(12_000, "Updates at most.", common.CHOICE, low=1)
-    validate_every: int = setting(
-        300,
-        "Updates between validations, rounded up to whole epochs.",
-        common.CHOICE,
-        low=1,
-    )
+    learning_rate: float = common.changed("learning_rate", 1e-3)
+    schedule: str = common.changed("schedule", "cosine")
+    clipnorm: float | None = common.changed("clipnorm", 1.0)
+    updates: int = common.changed("updates", 12_000)
+    validate_every: int = common.changed("validate_every", 300)
 
 
 @dataclasses.dataclass(frozen=True)
