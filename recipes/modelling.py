@@ -90,11 +90,24 @@ def build_model(settings, train, emission):
         A `keras_fivo.LatentSequenceModel`.
     """
     keras.utils.set_random_seed(settings.seed)
-    bound = build_bound(settings.bound, settings.num_particles, settings)
+    return compile_model(build_cell(settings, emission), settings, train)
+
+
+def compile_model(cell, settings, train):
+    """A compiled model of a cell, adapted to the training data.
+
+    Args:
+        cell: A `keras_fivo.LatentCell`.
+        settings: `recipes.common_settings.FitSettings`.
+        train: Batches of the training data, for `adapt`.
+
+    Returns:
+        A `keras_fivo.LatentSequenceModel`.
+    """
     chosen = settings.evaluation_bound
     model = kf.LatentSequenceModel(
-        build_cell(settings, emission),
-        bound=bound,
+        cell,
+        bound=build_bound(settings.bound, settings.num_particles, settings),
         evaluation_bound=build_bound(
             settings.bound if chosen == "same" else chosen,
             settings.evaluation_particles,

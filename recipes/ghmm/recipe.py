@@ -2,7 +2,6 @@
 
 import keras
 
-import keras_fivo as kf
 from recipes.errors import RecipeError
 from recipes.ghmm.data import Chains, Process, independent_normal_baseline
 from recipes.ghmm.exact_gap import ExactGap
@@ -10,7 +9,7 @@ from recipes.ghmm.models import LEARNED, build_cell, build_proposal
 from recipes.ghmm.plots import has_matplotlib
 from recipes.ghmm.report import after_evaluation as after_evaluation
 from recipes.ghmm.sampling import sample as sample
-from recipes.modelling import build_bound, build_optimizer
+from recipes.modelling import compile_model
 from recipes.sequence_dataset import SequenceDataset
 
 # Of a batch of evaluation: particles x steps numbers.
@@ -97,26 +96,8 @@ def build_model(settings, data, train):
         settings.hidden_units,
         settings.units,
     )
-    chosen = settings.evaluation_bound
-    model = kf.LatentSequenceModel(
-        build_cell(data.process, proposal, settings.learn_model),
-        bound=build_bound(settings.bound, settings.num_particles, settings),
-        evaluation_bound=build_bound(
-            settings.bound if chosen == "same" else chosen,
-            settings.evaluation_particles,
-            settings,
-        ),
-        loss_per=settings.loss_per,
-        seed=settings.seed,
-    )
-    model.adapt(train)
-    compiled = settings.jit_compile
-    model.compile(
-        optimizer=build_optimizer(settings),
-        jit_compile=compiled if compiled == "auto" else compiled == "true",
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
+    cell = build_cell(data.process, proposal, settings.learn_model)
+    return compile_model(cell, settings, train)
 
 
 def callbacks(model, data, settings):
