@@ -4,10 +4,10 @@ import dataclasses
 import sys
 import time
 
-from recipes.cli import choose_backend
+from recipes.cli.script import run_script
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.ghmm.config import PROPOSALS
-from recipes.settings import Settings, names, parse, parser_of, setting
+from recipes.settings import Settings, names, setting
 
 _DESCRIPTION = """\
 Measures how far the mean of each bound is below the exact log evidence, for
@@ -90,20 +90,7 @@ class GapSettings(Settings):
 
 def main(argv=None):
     """Measures as the command line says; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        parser = parser_of(
-            GapSettings, "python -m recipes.ghmm.gaps", _DESCRIPTION
-        )
-        settings = GapSettings.from_given(parse(GapSettings, argv, parser))
-        choose_backend()
-        run(settings)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as stop:  # argparse, after its help
-        return int(stop.code or 0)
-    return 0
+    return run_script(GapSettings, "recipes.ghmm.gaps", _DESCRIPTION, run, argv)
 
 
 def run(settings):

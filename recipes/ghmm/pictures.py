@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 
-from recipes.cli import choose_backend
-from recipes.errors import RecipeError, told_to_the_user
+from recipes.cli.script import run_script
+from recipes.errors import told_to_the_user
 from recipes.ghmm.plots import picture
-from recipes.settings import Settings, parse, parser_of, setting
+from recipes.settings import Settings, setting
 
 _EXACT = "#2f5d8f"
 _PARTICLES = "#d9572b"
@@ -37,20 +37,9 @@ class PictureSettings(Settings):
 
 def main(argv=None):
     """Draws as the command line says; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        parser = parser_of(
-            PictureSettings, "python -m recipes.ghmm.pictures", _DESCRIPTION
-        )
-        given = parse(PictureSettings, argv, parser)
-        choose_backend()
-        run(PictureSettings.from_given(given))
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as stop:  # argparse, after its help
-        return int(stop.code or 0)
-    return 0
+    return run_script(
+        PictureSettings, "recipes.ghmm.pictures", _DESCRIPTION, run, argv
+    )
 
 
 def run(settings):

@@ -4,9 +4,9 @@ import dataclasses
 import sys
 import time
 
-from recipes.cli import choose_backend
-from recipes.errors import RecipeError, told_to_the_user
-from recipes.settings import Settings, parse, parser_of, setting
+from recipes.cli.script import run_script
+from recipes.errors import told_to_the_user
+from recipes.settings import Settings, setting
 
 _DESCRIPTION = """\
 Trains twists on a chain of which the last step alone is observed, so that a
@@ -91,20 +91,9 @@ class TwistSettings(Settings):
 
 def main(argv=None):
     """Measures as the command line says; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        parser = parser_of(
-            TwistSettings, "python -m recipes.ghmm.twist_curve", _DESCRIPTION
-        )
-        settings = TwistSettings.from_given(parse(TwistSettings, argv, parser))
-        choose_backend()
-        run(settings)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except SystemExit as stop:  # argparse, after its help
-        return int(stop.code or 0)
-    return 0
+    return run_script(
+        TwistSettings, "recipes.ghmm.twist_curve", _DESCRIPTION, run, argv
+    )
 
 
 def run(settings):
