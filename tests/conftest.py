@@ -2,6 +2,7 @@
 this file loads, pytest would repeat after its summary."""
 
 import importlib.metadata
+import json
 import os
 import pathlib
 
@@ -74,16 +75,45 @@ def shared_dir() -> pathlib.Path:
     return path
 
 
+class Cut:
+    """A committed part of a reference file; what is not in it skips a test."""
+
+    def __init__(self, path: pathlib.Path):
+        self.arrays = {
+            name: np.array(entry["values"], entry["dtype"])
+            for name, entry in json.loads(path.read_text()).items()
+        }
+        self.files = list(self.arrays)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.arrays:
+            pytest.skip(f"{name} is in the whole reference file only")
+        return self.arrays[name]
+
+    def close(self) -> None:
+        """As of an opened `.npz` file."""
+
+
 @pytest.fixture
-def golden(shared_dir):
-    """`golden(name)` opens the reference file `name`, or skips the test."""
+def golden():
+    """`golden(name)` opens the reference file `name`.
+
+    It is read from the folder `shared` beside the checkout. Where that is
+    absent, the committed cut of the file is, if there is one; else the test
+    is skipped.
+    """
     opened = []
 
     def load(name: str):
-        path = shared_dir / "golden" / f"{name.removesuffix('.npz')}.npz"
-        if not path.is_file():
-            pytest.skip(f"no reference file {path.name}")
-        opened.append(np.load(path, allow_pickle=False))
+        name = name.removesuffix(".npz")
+        path = REPOSITORY.parent / "shared" / "golden" / f"{name}.npz"
+        cut = REPOSITORY / "tests" / "reference" / "cuts" / f"{name}.json"
+        if path.is_file():
+            opened.append(np.load(path, allow_pickle=False))
+        elif cut.is_file():
+            opened.append(Cut(cut))
+        else:
+            pytest.skip(f"no reference file {path.name} in ../shared/golden")
         return opened[-1]
 
     yield load
