@@ -98,7 +98,7 @@ def _positional(argv):
 
 
 def _data_of_run(run):
-    from recipes.run_folder import RunFolder
+    from recipes.training.run_folder import RunFolder
 
     path = pathlib.Path(run).expanduser()
     folder = path.parent if path.suffix == ".keras" else path

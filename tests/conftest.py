@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+# Its tests import no Keras: `make test` runs them once.
+PLAIN = REPOSITORY / "tests" / "recipes" / "plain"
 
 # All must be set before anything imports a framework.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -27,6 +29,23 @@ if os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1":
     from tests.backend_blocker import block_other_backends
 
     block_other_backends(os.environ["KERAS_BACKEND"])
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--plain",
+        choices=("only", "skip"),
+        help="Run only the tests that import no Keras, or all but those.",
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    chosen = config.getoption("plain")
+    if not chosen or collection_path.is_dir():
+        return None
+    if collection_path.is_relative_to(PLAIN):
+        return chosen == "skip" or None
+    return chosen == "only" or None
 
 
 def pytest_report_header(config):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from recipes.settings import Settings, boolean, integers, names, setting
+from recipes.settings.options import Settings, boolean, integers, names, setting
 
 BACKENDS = ("jax", "tensorflow", "torch")
 _WORK = "Work"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
-from recipes.modelling import CELLS
+from recipes.training.modelling import CELLS
 
 
 @dataclasses.dataclass(frozen=True)

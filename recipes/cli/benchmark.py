@@ -4,7 +4,7 @@ import os
 
 from recipes.benchmark.config import BACKENDS, BenchmarkSettings
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 
 SUMMARY = "Measure the training step, alone and within fit."
 _DESCRIPTION = """\
@@ -47,7 +47,7 @@ def run_benchmark(settings):
         A list of dicts, one for each workload.
     """
     from recipes.benchmark.runner import measure, workloads
-    from recipes.run_folder import write_json
+    from recipes.training.run_folder import write_json
 
     backends = settings.backends or (_own_backend(),)
     _check("backends", backends, BACKENDS)

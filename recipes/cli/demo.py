@@ -9,7 +9,7 @@ from recipes.pianoroll.config import (
     FitSettings,
     SampleSettings,
 )
-from recipes.settings import Settings, parse, parser_of, setting
+from recipes.settings.options import Settings, parse, parser_of, setting
 
 SUMMARY = "Train on Bach's chorales for minutes; evaluate; sample."
 _DESCRIPTION = """\

@@ -3,7 +3,7 @@
 from recipes.cli.trained import load_trained
 from recipes.errors import told_to_the_user
 from recipes.registry import config_of, name_in, recipe_of
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 
 SUMMARY = "Print the ELBO, IWAE and FIVO bounds of a trained model."
 _DESCRIPTION = """\
@@ -50,7 +50,7 @@ def run_evaluate(settings):
     output = settings.output or trained.folder / (
         f"evaluation-{settings.split}.json"
     )
-    from recipes.run_folder import write_json
+    from recipes.training.run_folder import write_json
 
     with told_to_the_user():
         write_json(output, content)
@@ -59,7 +59,7 @@ def run_evaluate(settings):
 
 
 def _evaluate(trained, recipe, settings):
-    from recipes.evaluation import evaluate_bounds, lengths_of
+    from recipes.training.evaluation import evaluate_bounds, lengths_of
 
     sequences = trained.sequences.split(settings.split)
     steps = int(lengths_of(sequences).sum())

@@ -8,7 +8,7 @@ import sys
 
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.registry import config_of, name_for, name_in_fit, recipe_of
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 
 SUMMARY = "Train a model, or resume a training that was stopped."
 _DESCRIPTION = """\
@@ -55,7 +55,7 @@ def run_fit(settings, command="", verbose=True):
     Raises:
         RecipeError: For what the user can mend, before any training.
     """
-    from recipes.run_folder import RunFolder
+    from recipes.training.run_folder import RunFolder
 
     recipe = recipe_of(name_for(settings.data))
     folder = RunFolder(settings.folder)
@@ -79,7 +79,7 @@ def run_fit(settings, command="", verbose=True):
         "weights": int(model.count_params()),
     }
     folder.write_record(record)
-    from recipes.training import train
+    from recipes.training.loop import train
 
     try:
         progress = train(model, *batches, folder, settings, verbose, callbacks)
@@ -95,7 +95,7 @@ def run_fit(settings, command="", verbose=True):
 
 
 def _prepare(recipe, data, settings, say):
-    from recipes.modelling import build_for
+    from recipes.training.modelling import build_for
 
     with told_to_the_user():
         train_data = recipe.train_batches(data, settings)

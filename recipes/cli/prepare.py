@@ -3,7 +3,7 @@
 import signal
 
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 from recipes.speech.config import PrepareSpeechSettings
 
 SUMMARY = "Turn recordings into a data set that is read piece by piece."

@@ -2,7 +2,7 @@
 
 from recipes.cli.trained import load_trained
 from recipes.registry import config_of, name_in, recipe_of
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 
 SUMMARY = "Continue sequences: arrays, pictures, and what can be heard."
 

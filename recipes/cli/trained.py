@@ -56,7 +56,7 @@ def load_trained(settings):
             "one."
         )
     folder = model_path.parent
-    from recipes.run_folder import RunFolder
+    from recipes.training.run_folder import RunFolder
 
     record = RunFolder(folder).read_record()
     known = record["settings"] if record else {}

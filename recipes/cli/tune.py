@@ -7,7 +7,7 @@ import shlex
 from recipes.cli import program
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.registry import config_of, name_for, name_in_fit, recipe_of
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 
 SUMMARY = "Search for better settings with KerasTuner."
 _DESCRIPTION = """\
@@ -53,8 +53,8 @@ def run_tune(settings, command=""):
     """
     _require_packages(settings.algorithm)
     from recipes.cli.fit import identity_of, versions
-    from recipes.run_folder import RunFolder
-    from recipes.search import known_in, space_of
+    from recipes.training.run_folder import RunFolder
+    from recipes.training.search import known_in, space_of
 
     name = name_for(settings.data)
     recipe, known = recipe_of(name), known_in(space_of(name))
@@ -80,8 +80,8 @@ def run_tune(settings, command=""):
         "versions": versions(),
     }
     folder.write_record(record)
-    from recipes.hypermodel import RecipeHyperModel
-    from recipes.tuning import make_tuner
+    from recipes.training.hypermodel import RecipeHyperModel
+    from recipes.training.tuning import make_tuner
 
     tuner = make_tuner(
         settings.algorithm,
@@ -100,8 +100,8 @@ def run_tune(settings, command=""):
 
 
 def _finish(tuner, folder, record, settings):
-    from recipes.run_folder import MONITOR, write_json
-    from recipes.tuning import best_model, trial_rows, trial_table
+    from recipes.training.run_folder import MONITOR, write_json
+    from recipes.training.tuning import best_model, trial_rows, trial_table
 
     rows = trial_rows(tuner)
     write_json(folder.path / "trials.json", rows)

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from recipes import common_settings as common
-from recipes.settings import names, setting
+from recipes.settings import common
+from recipes.settings.options import names, setting
 
 SOURCES = {
     "chain": "a simulated Gaussian chain, whose log evidence is known exactly"

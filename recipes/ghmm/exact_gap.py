@@ -4,7 +4,7 @@ import keras
 
 from recipes.ghmm.models import exact_per_step
 from recipes.ghmm.plots import plot_training
-from recipes.run_folder import MONITOR, RunFolder
+from recipes.training.run_folder import MONITOR, RunFolder
 
 
 class ExactGap(keras.callbacks.Callback):

@@ -128,7 +128,7 @@ def plot_gaps(path, gaps):
 
     Args:
         path: Path of the PNG file.
-        gaps: List of `recipes.ghmm.gap_measurement.Gap`.
+        gaps: List of `recipes.experiments.gap_measurement.Gap`.
     """
     bounds = list(dict.fromkeys(gap.bound for gap in gaps))
     size = (3.6 * len(bounds) + 1.0, 4.8)

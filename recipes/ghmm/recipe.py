@@ -2,6 +2,7 @@
 
 import keras
 
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.errors import RecipeError
 from recipes.ghmm.data import Chains, Process, independent_normal_baseline
 from recipes.ghmm.exact_gap import ExactGap
@@ -9,8 +10,7 @@ from recipes.ghmm.models import LEARNED, build_cell, build_proposal
 from recipes.ghmm.plots import has_matplotlib
 from recipes.ghmm.report import after_evaluation as after_evaluation
 from recipes.ghmm.sampling import sample as sample
-from recipes.modelling import compile_model
-from recipes.sequence_dataset import SequenceDataset
+from recipes.training.modelling import compile_model
 
 # Of a batch of evaluation: particles x steps numbers.
 _BUDGET = 2**22
@@ -87,7 +87,7 @@ def build_model(settings, data, train):
             "own, and the chain is given. Received: proposal="
             f"{settings.proposal!r}, learn_model=False. Choose a proposal of "
             f"{', '.join(LEARNED)}, or set learn_model=true. "
-            "`python -m recipes.ghmm.gaps` measures all of them."
+            "`python -m recipes.experiments.gaps` measures all of them."
         )
     keras.utils.set_random_seed(settings.seed)
     proposal = build_proposal(

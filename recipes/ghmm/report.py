@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from recipes.ghmm.models import exact_log_evidence
-from recipes.modelling import build_bound
+from recipes.training.modelling import build_bound
 
 _SEQUENCES = 256
 _BOUNDS = ("iwae", "fivo")

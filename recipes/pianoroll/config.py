@@ -5,8 +5,8 @@ The sizes are those of Maddison et al. (2017); see README.md.
 
 import dataclasses
 
-from recipes import common_settings as common
-from recipes.settings import setting
+from recipes.settings import common
+from recipes.settings.options import setting
 
 SOURCES = {
     "bach": "Bach's chorales, parsed from the package music21; no download",

@@ -1,10 +1,10 @@
 """What the verbs call for piano rolls."""
 
-from recipes.evaluation import evaluation_batches
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.pianoroll.data import independent_notes_baseline
 from recipes.pianoroll.data import load as load_rolls
 from recipes.pianoroll.sampling import sample as sample
-from recipes.sequence_dataset import SequenceDataset
+from recipes.training.evaluation import evaluation_batches
 
 __all__ = [
     "baseline",

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.midi import write_midi
+from recipes.pianoroll.midi import write_midi
 from recipes.pianoroll.plots import plot_rolls
 from recipes.storage import atomic_path
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from recipes import common_settings as common
-from recipes.settings import boolean, setting
+from recipes.settings import common
+from recipes.settings.options import boolean, setting
 
 SOURCES = {
     "figures": "synthetic figures that walk, jump and wave; no download",

@@ -1,11 +1,11 @@
 """What the verbs call for poses."""
 
 import keras_fivo as kf
-from recipes import evaluation, modelling
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.pose.data import independent_baseline
 from recipes.pose.data import load as load_poses
 from recipes.pose.sampling import sample as sample
-from recipes.sequence_dataset import SequenceDataset
+from recipes.training import evaluation, modelling
 
 __all__ = [
     "baseline",
@@ -42,7 +42,7 @@ def train_batches(data, settings):
 
 
 def evaluation_batches(sequences, num_particles, latent_dim):
-    """Batches in order; see `recipes.evaluation.evaluation_batches`."""
+    """Batches in order; see `recipes.training.evaluation`."""
     lengths = list(map(len, sequences))
     # Each length is compiled for: those of figures are too much alike.
     num_buckets = 1 if max(lengths) < 2 * min(lengths) else 3

@@ -6,8 +6,8 @@ Nothing here imports Keras: asking for help is quick.
 import dataclasses
 import pathlib
 
-from recipes import common_settings as common
-from recipes.settings import Settings, boolean, setting
+from recipes.settings import common
+from recipes.settings.options import Settings, boolean, setting
 from recipes.storage import cache_folder
 
 SOURCES = {

@@ -5,12 +5,12 @@ import math
 from typing import Any
 
 import keras_fivo as kf
-from recipes.evaluation import evaluation_batches
-from recipes.sequence_dataset import SequenceDataset
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.speech.baselines import linear_prediction, white_noise
 from recipes.speech.clips import Clips
 from recipes.speech.loading import load_speech
 from recipes.speech.sampling import sample as sample
+from recipes.training.evaluation import evaluation_batches
 
 __all__ = [
     "after_evaluation",

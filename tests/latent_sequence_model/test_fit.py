@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from recipes.sequence_dataset import SequenceDataset
+from recipes.data.sequence_dataset import SequenceDataset
 from tests.latent_sequence_model.models import (
     METRICS,
     Batches,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from recipes.sequence_dataset import SequenceDataset, SetEpoch
+from recipes.data.sequence_dataset import SequenceDataset, SetEpoch
 from tests.latent_sequence_model.models import (
     assert_same,
     differ,

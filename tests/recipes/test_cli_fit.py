@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from recipes.run_folder import RunFolder
+from recipes.training.run_folder import RunFolder
 from tests.recipes.cli_examples import SMALL, fit, write_songs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]

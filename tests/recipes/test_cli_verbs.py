@@ -8,7 +8,7 @@ import pytest
 
 from recipes.cli import main
 from recipes.pianoroll.data import independent_notes_baseline, load
-from recipes.run_folder import RunFolder
+from recipes.training.run_folder import RunFolder
 from tests.recipes.cli_examples import SMALL, fit, write_songs
 
 
@@ -115,7 +115,7 @@ def test_a_search_goes_on_after_it_was_killed(
         pytest.importorskip("tensorboard")
     if algorithm == "bayesian":
         pytest.importorskip("sklearn")
-    from recipes.hypermodel import RecipeHyperModel
+    from recipes.training.hypermodel import RecipeHyperModel
 
     folder = tmp_path / "search"
     argv = ["tune", "jsb", f"data_path={run.parent / 'songs.npz'}", *SMALL]

@@ -9,13 +9,13 @@ import pytest
 
 import keras_fivo as kf
 from recipes.errors import RecipeError
-from recipes.evaluation import evaluate_bounds
+from recipes.experiments.gap_measurement import Gap, exact_values, measure
+from recipes.experiments.gaps import GapSettings, table, verdict
 from recipes.ghmm import recipe
 from recipes.ghmm.config import EvaluateSettings, FitSettings, SampleSettings
 from recipes.ghmm.data import Chains, Process
-from recipes.ghmm.gap_measurement import Gap, exact_values, measure
-from recipes.ghmm.gaps import GapSettings, table, verdict
 from recipes.ghmm.models import build_cell, exact_log_evidence
+from recipes.training.evaluation import evaluate_bounds
 
 SMALL = FitSettings(
     num_steps=5,

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from recipes.bucketing import assign, choose_boundaries
-from recipes.sequence_dataset import SequenceDataset, SetEpoch
+from recipes.data.bucketing import assign, choose_boundaries
+from recipes.data.sequence_dataset import SequenceDataset, SetEpoch
 
 LENGTHS = [3, 50, 7, 16, 9, 100, 31, 17, 3, 24, 64, 5, 12]
 

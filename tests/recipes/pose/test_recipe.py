@@ -4,6 +4,7 @@ import types
 import numpy as np
 import pytest
 
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.errors import RecipeError
 from recipes.pose import figures
 from recipes.pose.animation import write_animation
@@ -12,7 +13,6 @@ from recipes.pose.drawing import Strip
 from recipes.pose.files import read_splits
 from recipes.pose.plots import plot_strips
 from recipes.pose.poses import Poses
-from recipes.sequence_dataset import SequenceDataset
 
 SMALL = {"latent_dim": 2, "units": 4, "batch_size": 2}
 SIZES = {"train": 2, "valid": 1, "test": 2}

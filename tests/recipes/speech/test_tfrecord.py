@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from recipes.sequence_dataset import SequenceDataset
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.speech.loading import load_speech
 from recipes.speech.prepared import PreparedSpeech
 from recipes.speech.tfrecord import TFRecordSpeech

@@ -5,12 +5,12 @@ import math
 
 import keras_tuner
 
-from recipes.modelling import build_for
+from recipes.data.sequence_dataset import SetEpoch
 from recipes.registry import name_for, recipe_of
-from recipes.run_folder import MONITOR
-from recipes.search import choose, space_of
-from recipes.sequence_dataset import SetEpoch
-from recipes.training import Limits
+from recipes.training.loop import Limits
+from recipes.training.modelling import build_for
+from recipes.training.run_folder import MONITOR
+from recipes.training.search import choose, space_of
 
 OBJECTIVE = keras_tuner.Objective(MONITOR, "max")
 

@@ -8,14 +8,14 @@ import numpy as np
 from keras import ops
 
 import keras_fivo as kf
+from recipes.data.sequence_dataset import SequenceDataset, SetEpoch
 from recipes.ghmm.models import (
     LEARNED,
     build_cell,
     build_proposal,
     exact_log_evidence,
 )
-from recipes.modelling import build_bound
-from recipes.sequence_dataset import SequenceDataset, SetEpoch
+from recipes.training.modelling import build_bound
 
 BOUNDS = ("elbo", "iwae", "fivo")
 
@@ -65,7 +65,7 @@ def trained_model(chains, bound, proposal, settings):
         chains: `Chains`.
         bound: str. What it is trained with.
         proposal: str.
-        settings: `recipes.ghmm.gaps.GapSettings`.
+        settings: `recipes.experiments.gaps.GapSettings`.
 
     Returns:
         `keras_fivo.LatentSequenceModel`.
@@ -122,7 +122,7 @@ def measure(model, bound, proposal, observations, exact, settings):
         proposal: str.
         observations: `(sequences, steps, 1)`.
         exact: Their log evidence, as from `exact_values`.
-        settings: `recipes.ghmm.gaps.GapSettings`.
+        settings: `recipes.experiments.gaps.GapSettings`.
 
     Returns:
         A list of `Gap`.

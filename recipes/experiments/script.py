@@ -4,14 +4,14 @@ import sys
 
 from recipes.cli import choose_backend
 from recipes.errors import RecipeError
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 
 
 def run_script(settings, name, description, run, argv=None):
     """Runs a program as its command line says.
 
     Args:
-        settings: A subclass of `recipes.settings.Settings`.
+        settings: A subclass of `recipes.settings.options.Settings`.
         name: str. The module, after `python -m`.
         description: str. What the help says.
         run: Called with the settings.

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from recipes.sequence_dataset import SequenceDataset
+from recipes.data.sequence_dataset import SequenceDataset
 from recipes.speech.prepared import PreparedSpeech
 from tests.recipes.speech_examples import (
     noise,
@@ -19,7 +19,7 @@ from tests.recipes.speech_examples import (
     write,
 )
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

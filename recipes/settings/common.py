@@ -7,7 +7,7 @@ quick.
 
 import dataclasses
 
-from recipes.settings import Settings, boolean, integers, names, setting
+from recipes.settings.options import Settings, boolean, integers, names, setting
 
 SPLITS = ("train", "valid", "test")
 CELLS = ("vrnn", "srnn")
@@ -201,7 +201,7 @@ def changed(name, default, **metadata):
     Args:
         name: str. The setting.
         default: Its value.
-        **metadata: What else differs, as of `recipes.settings.setting`.
+        **metadata: What else differs, as of `recipes.settings.options.setting`.
     """
     (field,) = (f for f in dataclasses.fields(FitSettings) if f.name == name)
     return dataclasses.field(

@@ -15,7 +15,7 @@ from recipes.pianoroll.config import (
     TuneSettings,
 )
 from recipes.pianoroll.data import NAMES as LOADED_NAMES
-from recipes.settings import parse, parser_of
+from recipes.settings.options import parse, parser_of
 from tests.recipes.cli_examples import write_songs
 
 

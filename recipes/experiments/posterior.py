@@ -1,14 +1,14 @@
-"""Pictures of posteriors and forecasts: `python -m recipes.ghmm.pictures`."""
+"""Posteriors and forecasts: `python -m recipes.experiments.posterior`."""
 
 import dataclasses
 import sys
 
 import numpy as np
 
-from recipes.cli.script import run_script
 from recipes.errors import told_to_the_user
+from recipes.experiments.script import run_script
 from recipes.ghmm.plots import picture
-from recipes.settings import Settings, setting
+from recipes.settings.options import Settings, setting
 
 _EXACT = "#2f5d8f"
 _PARTICLES = "#d9572b"
@@ -38,7 +38,11 @@ class PictureSettings(Settings):
 def main(argv=None):
     """Draws as the command line says; returns the exit code."""
     return run_script(
-        PictureSettings, "recipes.ghmm.pictures", _DESCRIPTION, run, argv
+        PictureSettings,
+        "recipes.experiments.posterior",
+        _DESCRIPTION,
+        run,
+        argv,
     )
 
 

@@ -1,13 +1,13 @@
-"""The gap of each bound with each proposal: `python -m recipes.ghmm.gaps`."""
+"""The gap of each bound: `python -m recipes.experiments.gaps`."""
 
 import dataclasses
 import sys
 import time
 
-from recipes.cli.script import run_script
 from recipes.errors import RecipeError, told_to_the_user
+from recipes.experiments.script import run_script
 from recipes.ghmm.config import PROPOSALS
-from recipes.settings import Settings, names, setting
+from recipes.settings.options import Settings, names, setting
 
 _DESCRIPTION = """\
 Measures how far the mean of each bound is below the exact log evidence, for
@@ -90,7 +90,9 @@ class GapSettings(Settings):
 
 def main(argv=None):
     """Measures as the command line says; returns the exit code."""
-    return run_script(GapSettings, "recipes.ghmm.gaps", _DESCRIPTION, run, argv)
+    return run_script(
+        GapSettings, "recipes.experiments.gaps", _DESCRIPTION, run, argv
+    )
 
 
 def run(settings):
@@ -100,16 +102,16 @@ def run(settings):
         settings: `GapSettings`.
 
     Returns:
-        A list of `recipes.ghmm.gap_measurement.Gap`.
+        A list of `recipes.experiments.gap_measurement.Gap`.
     """
     import numpy as np
 
-    from recipes.ghmm.data import Chains, Process
-    from recipes.ghmm.gap_measurement import (
+    from recipes.experiments.gap_measurement import (
         exact_values,
         measure,
         trained_model,
     )
+    from recipes.ghmm.data import Chains, Process
 
     process = Process(
         transition_variance=settings.variance,
@@ -188,7 +190,7 @@ def _row(cells):
 
 def _write(gaps, settings):
     from recipes.ghmm.plots import plot_gaps
-    from recipes.run_folder import write_json
+    from recipes.training.run_folder import write_json
 
     content = {
         "settings": settings.as_dict(),

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from recipes.midi import write_midi
+from recipes.pianoroll.midi import write_midi
 from recipes.pianoroll.rolls import roll_from_notes
 
 NOTES = [(60, 64), (60,), (60, 67), (), (108, 21), ()]

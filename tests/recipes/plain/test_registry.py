@@ -6,7 +6,7 @@ import pytest
 
 from recipes import registry
 from recipes.errors import RecipeError
-from recipes.run_folder import RunFolder
+from recipes.training.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("recipe", registry.RECIPES)

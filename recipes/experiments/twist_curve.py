@@ -1,12 +1,12 @@
-"""What learned twists gain: `python -m recipes.ghmm.twist_curve`."""
+"""What learned twists gain: `python -m recipes.experiments.twist_curve`."""
 
 import dataclasses
 import sys
 import time
 
-from recipes.cli.script import run_script
 from recipes.errors import told_to_the_user
-from recipes.settings import Settings, setting
+from recipes.experiments.script import run_script
+from recipes.settings.options import Settings, setting
 
 _DESCRIPTION = """\
 Trains twists on a chain of which the last step alone is observed, so that a
@@ -92,13 +92,17 @@ class TwistSettings(Settings):
 def main(argv=None):
     """Measures as the command line says; returns the exit code."""
     return run_script(
-        TwistSettings, "recipes.ghmm.twist_curve", _DESCRIPTION, run, argv
+        TwistSettings,
+        "recipes.experiments.twist_curve",
+        _DESCRIPTION,
+        run,
+        argv,
     )
 
 
 def run(settings):
     """Trains and measures every variant; prints tables and writes files."""
-    from recipes.run_folder import write_json
+    from recipes.training.run_folder import write_json
 
     found = {name: curve(name, settings) for name in VARIANTS}
     print(table(found))

@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 
-from recipes.bucketing import assign, choose_boundaries
+from recipes.data.bucketing import assign, choose_boundaries
 
 
 @dataclasses.dataclass(frozen=True)

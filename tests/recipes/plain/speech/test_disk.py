@@ -12,7 +12,7 @@ from recipes.cli import main
 from recipes.speech.disk import Disk, writing
 from tests.recipes.speech_examples import noise, voices, wav_bytes, write
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+REPOSITORY = pathlib.Path(__file__).resolve().parents[4]
 _LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))

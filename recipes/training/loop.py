@@ -8,8 +8,8 @@ import time
 
 import keras
 
-from recipes.run_folder import MONITOR
-from recipes.sequence_dataset import SetEpoch
+from recipes.data.sequence_dataset import SetEpoch
+from recipes.training.run_folder import MONITOR
 
 
 @dataclasses.dataclass
@@ -223,7 +223,7 @@ def train(
         train_data: `SequenceDataset`.
         valid_data: `SequenceDataset` that is not shuffled.
         folder: `RunFolder`.
-        settings: `recipes.common_settings.FitSettings`.
+        settings: `recipes.settings.common.FitSettings`.
         verbose: bool. Default: `True`.
         callbacks: Those of the recipe; they come first, and may add to the
             logs. Default: none.

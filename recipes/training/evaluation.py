@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
-from recipes.modelling import build_bound
-from recipes.sequence_dataset import SequenceDataset
+from recipes.data.sequence_dataset import SequenceDataset
+from recipes.training.modelling import build_bound
 
 BOUNDS = ("elbo", "iwae", "fivo")
 # Of a batch of evaluation: particles x steps x latent_dim numbers.

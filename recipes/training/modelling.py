@@ -82,7 +82,7 @@ def build_model(settings, train, emission):
     """A compiled model, adapted to the training data.
 
     Args:
-        settings: `recipes.common_settings.FitSettings`.
+        settings: `recipes.settings.common.FitSettings`.
         train: Batches of the training data, for `adapt`.
         emission: A head of keras_fivo, or its name.
 
@@ -98,7 +98,7 @@ def compile_model(cell, settings, train):
 
     Args:
         cell: A `keras_fivo.LatentCell`.
-        settings: `recipes.common_settings.FitSettings`.
+        settings: `recipes.settings.common.FitSettings`.
         train: Batches of the training data, for `adapt`.
 
     Returns:

@@ -8,8 +8,8 @@ import time
 import keras
 import keras_tuner
 
-from recipes.run_folder import MONITOR, write_json
-from recipes.training import clock
+from recipes.training.loop import clock
+from recipes.training.run_folder import MONITOR, write_json
 
 _SEARCHES = {
     "random": keras_tuner.RandomSearch,

@@ -1,0 +1,1 @@
+"""Batches of sequences, whatever they are of."""

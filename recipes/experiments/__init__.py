@@ -1,0 +1,1 @@
+"""Measurements and pictures: programs of their own."""
