@@ -14,6 +14,7 @@ from keras_fivo.latent_sequence_model.seeds import seed_generator
 from keras_fivo.latent_sequence_model.training import Training
 from keras_fivo.latent_sequence_model.verbs import Verbs
 from keras_fivo.metrics import FilterMetrics
+from keras_fivo.presets import builtin_presets, load_preset, save_preset
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -209,6 +210,36 @@ class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
                 getattr(self, name).state.assign(np.array(store[name]))
 
     _NOISE = ("seed_generator", "filter_seed_generator")
+
+    presets = builtin_presets("LatentSequenceModel")
+    """Metadata of the presets that are shipped with the library, by name."""
+
+    @classmethod
+    def from_preset(cls, preset: Any) -> "LatentSequenceModel":
+        """Returns a trained model, with cell, bounds, centring and weights.
+
+        Args:
+            preset: Name of a shipped preset, one of `presets`; path of a
+                folder that `save_to_preset` wrote; or handle of a hub that
+                begins with `"hf://"` or `"kaggle://"`.
+
+        Raises:
+            ValueError: If there is no such preset, or it was changed.
+            ImportError: If the library that fetches it is not installed.
+        """
+        return load_preset(cls, preset)
+
+    def save_to_preset(self, folder: Any, card: str | None = None) -> None:
+        """Writes the model to a new folder that `from_preset` reads.
+
+        Args:
+            folder: Path of a folder that does not exist yet.
+            card: Model card in Markdown, written as `README.md`.
+
+        Raises:
+            ValueError: If the folder exists, or the model is not built.
+        """
+        save_preset(self, folder, card)
 
     def get_config(self) -> dict:
         """Constructor arguments."""
