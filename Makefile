@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BACKEND ?= jax tensorflow torch
-DEMO_EXTRAS ?= jax,music,plots
-TEST_EXTRAS ?= tensorflow,jax,torch,tuner,music,audio,plots,test
+DEMO_EXTRAS ?= jax,recipes,music,plots
+TEST_EXTRAS ?= tensorflow,jax,torch,recipes,tuner,music,audio,plots,test
 # Test processes at once; 0 is one, in which a debugger works.
 WORKERS ?= 2
 PYTEST_ARGS ?=

@@ -1,6 +1,5 @@
 """Runs workloads, and other commands in turn with them."""
 
-import dataclasses
 import json
 import os
 import re
@@ -193,7 +192,7 @@ def workloads(settings, backend):
     modes = (True,) if backend == "jax" else compiled[settings.jit_compile]
     shared = {
         name: value
-        for name, value in dataclasses.asdict(settings).items()
+        for name, value in settings
         if name in ("model", "units", "features", "steps", "batch", "proposal")
     }
     found = []

@@ -1,105 +1,91 @@
 """`demo`: from nothing to sampled chorales, in minutes."""
 
-import dataclasses
 import pathlib
+from typing import Any, ClassVar
 
-from recipes.cli import program
-from recipes.pianoroll.config import (
-    EvaluateSettings,
-    FitSettings,
-    SampleSettings,
+from recipes.registry import recipe_of
+from recipes.settings.base import (
+    FilePath,
+    FolderPath,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Settings,
 )
-from recipes.settings.options import Settings, parse, parser_of, setting
+from recipes.settings.common import EvaluateSettings
+from recipes.settings.program import Program, this_program
 
-SUMMARY = "Train on Bach's chorales for minutes; evaluate; sample."
 _DESCRIPTION = """\
 Trains a VRNN with FIVO on Bach's four-part chorales, prints its three bounds on
 the test split, and samples continuations. Needs no network. Once more, it goes
 on with what is there."""
 
 
-@dataclasses.dataclass(frozen=True)
 class DemoSettings(Settings):
-    """What `demo` takes."""
+    """What `demo` can be told."""
 
-    minutes: float = setting(
-        4.0, "Minutes of training at most.", "Demo", above=0
-    )
-    run: str = setting(
-        "runs/demo", "Folder of the run.", "Demo", metavar="FOLDER"
-    )
-    data: str = setting("bach", "Data set.", "Demo")
-    data_path: str | None = setting(
-        None, "File to read it from.", "Demo", type=str, metavar="FILE"
-    )
-    seed: int = setting(0, "Of the training and of the samples.", "Demo", low=0)
-    num_particles: int = setting(
-        128, "Particles of the final bounds.", "Demo", low=1
-    )
-
-
-def parser():
-    """The argument parser."""
-    return parser_of(DemoSettings, "python -m recipes demo", _DESCRIPTION)
+    heading: ClassVar[str] = "Demo"
+    minutes: PositiveFloat = 4.0
+    """Largest number of minutes of training."""
+    run: FolderPath = "runs/demo"
+    """Folder of the run."""
+    data: str = "bach"
+    """Name of the data set, of piano rolls."""
+    data_path: FilePath | None = None
+    """File to read the data set from, in place of its own source."""
+    seed: Natural = 0
+    """Seed of the training and of the samples."""
+    num_particles: Positive = 128
+    """Number of particles of the final bounds."""
 
 
-def main(argv):
-    """Runs the verb."""
-    run_demo(DemoSettings.from_given(parse(DemoSettings, argv, parser())))
-
-
-def fit_settings(settings):
-    """How the demo trains: a large rate, for few minutes."""
-    return FitSettings.from_given(
-        {
-            "data": settings.data,
-            "data_path": settings.data_path,
-            "minutes": settings.minutes,
-            "run": settings.run,
-            "seed": settings.seed,
-            "learning_rate": 1e-3,
-            "dropout": 0.1,
-            "clipnorm": 1.0,
-            "num_buckets": 3,
-            "updates": 20_000,
-            "validate_every": 250,
-            "patience": 12,
-            "tensorboard": False,
-        }
-    )
-
-
-def run_demo(settings):
+def run_demo(settings: DemoSettings) -> dict[str, Any]:
     """Fits, evaluates and samples.
-
-    Args:
-        settings: `DemoSettings`.
 
     Returns:
         The content of the evaluation.
     """
-    from recipes.cli.evaluate import run_evaluate
-    from recipes.cli.fit import run_fit
-    from recipes.cli.sample import run_sample
+    from recipes.training.evaluation import run_evaluate
+    from recipes.training.fitting import run_fit
+    from recipes.training.trained import run_sample
 
-    run = str(pathlib.Path(settings.run))
+    run, recipe = str(pathlib.Path(settings.run)), recipe_of(settings.data)
     _announce(f"1. Training, {settings.minutes:g} minutes at most")
-    run_fit(fit_settings(settings), f"python -m recipes demo run={run}")
+    run_fit(_fit_settings(settings))
     _announce("2. The bounds on sequences that the model has not seen")
     content = run_evaluate(
         EvaluateSettings(run=run, num_particles=settings.num_particles)
     )
     _announce("3. New music")
-    run_sample(SampleSettings(run=run, seed=settings.seed))
+    run_sample(recipe.sample_settings.changed(run=run, seed=settings.seed))
     _summarize(content, run)
     return content
 
 
-def _announce(text):
+def _fit_settings(settings: DemoSettings) -> Any:
+    """How the demo trains: a large rate, for few minutes."""
+    return recipe_of(settings.data).fit_settings(
+        settings.data,
+        data_path=settings.data_path,
+        minutes=settings.minutes,
+        run=settings.run,
+        seed=settings.seed,
+        learning_rate=1e-3,
+        dropout=0.1,
+        clipnorm=1.0,
+        num_buckets=3,
+        updates=20_000,
+        validate_every=250,
+        patience=12,
+        tensorboard=False,
+    )
+
+
+def _announce(text: str) -> None:
     print(f"\n=== {text} ===\n", flush=True)
 
 
-def _summarize(content, run):
+def _summarize(content: dict[str, Any], run: str) -> None:
     bound = content["bounds"]["fivo"]["bound_per_step"]
     baseline = content["baseline"]["bound_per_step"]
     _announce("Done")
@@ -113,7 +99,16 @@ def _summarize(content, run):
         f"  {run}/samples/*.mid             and to listen to\n"
         f"  {run}/log.csv                   the training\n\n"
         "Next: train for longer, with another bound, or on other data\n\n"
-        f"  {program()} fit bach minutes=20 bound=iwae\n"
-        f"  {program()} fit --help\n"
-        f"  {program()} list"
+        f"  {this_program()} fit bach minutes=20 bound=iwae\n"
+        f"  {this_program()} fit --help\n"
+        f"  {this_program()} list"
     )
+
+
+DEMO = Program(
+    "python -m recipes demo",
+    "Trains on Bach's chorales for minutes; evaluates; samples.",
+    _DESCRIPTION,
+    DemoSettings(),
+    run_demo,
+)

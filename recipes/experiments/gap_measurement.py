@@ -9,8 +9,8 @@ from keras import ops
 
 import keras_fivo as kf
 from recipes.data.sequence_dataset import SequenceDataset, SetEpoch
+from recipes.ghmm.config import LEARNED
 from recipes.ghmm.models import (
-    LEARNED,
     build_cell,
     build_proposal,
     exact_log_evidence,

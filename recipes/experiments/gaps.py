@@ -3,107 +3,105 @@
 import dataclasses
 import sys
 import time
+import typing
+from typing import Annotated, ClassVar
 
-from recipes.errors import RecipeError, told_to_the_user
-from recipes.experiments.script import run_script
-from recipes.ghmm.config import PROPOSALS
-from recipes.settings.options import Settings, names, setting
+import pydantic
+from pydantic import Field
 
-_DESCRIPTION = """\
-Measures how far the mean of each bound is below the exact log evidence, for
-each proposal and number of particles. Proposals that learn are trained before,
-with the bound that is measured. Prints tables, and writes a JSON file and a
-picture."""
-_CHAIN = "Chain"
-_TRAINING = "Training of the proposals"
-_MEASURING = "Measurement"
-_BOUNDS = ("elbo", "iwae", "fivo")
+from recipes.errors import told_to_the_user
+from recipes.ghmm.config import PROPOSALS, Proposal
+from recipes.settings.base import (
+    FilePath,
+    Fraction,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Settings,
+)
+from recipes.settings.common import BOUNDS, Bound, Criterion, Scheme
+from recipes.settings.program import Program
+
+if typing.TYPE_CHECKING:
+    from recipes.experiments.gap_measurement import Gap
 
 
-@dataclasses.dataclass(frozen=True)
-class GapSettings(Settings):
-    """What the measurement takes."""
+class ChainSettings(Settings):
+    """The chain."""
 
-    num_steps: int = setting(20, "Observations of a sequence.", _CHAIN, low=1)
-    variance: float = setting(
-        0.1, "Of a step of the latent, and of an observation.", _CHAIN, above=0
-    )
-    data_seed: int = setting(0, "Of the simulation.", _CHAIN, low=0)
+    heading: ClassVar[str] = "Chain"
+    num_steps: Positive = 20
+    """Number of observations of a sequence."""
+    variance: PositiveFloat = 0.1
+    """Variance of a step of the latent, and of an observation."""
+    data_seed: Natural = 0
+    """Seed of the simulation."""
 
-    proposals: tuple = setting(
-        PROPOSALS, "Proposals.", _MEASURING, type=names, metavar="NAME,..."
-    )
-    bounds: tuple = setting(
-        _BOUNDS, "Bounds.", _MEASURING, type=names, metavar="NAME,..."
-    )
-    max_particles: int = setting(
-        1024, "The last power of 2 that is measured.", _MEASURING, low=1
-    )
-    sequences: int = setting(
-        512, "Sequences, of the test split.", _MEASURING, low=2
-    )
-    scheme: str = setting("systematic", "How FIVO resamples.", _MEASURING)
-    criterion: str = setting(
-        "effective_sample_size", "When FIVO resamples.", _MEASURING
-    )
-    ess_fraction: float = setting(
-        0.5, "At or below which FIVO resamples.", _MEASURING, above=0, high=1
-    )
 
-    updates: int = setting(4_000, "Updates.", _TRAINING, low=1)
-    train_particles: int = setting(
-        4, "Particles of IWAE and FIVO.", _TRAINING, low=1
-    )
-    batch_size: int = setting(32, "Sequences of a batch.", _TRAINING, low=1)
-    learning_rate: float = setting(
-        2e-2, "Of Adam, the first one; it falls to 0.", _TRAINING, above=0
-    )
-    seed: int = setting(0, "Of weights and noise.", _TRAINING, low=0)
+class MeasurementSettings(Settings):
+    """What is measured."""
 
-    output: str = setting(
-        "runs/ghmm-gaps.json", "JSON file to write.", "Output", metavar="FILE"
-    )
-    plot: str = setting(
-        "docs/ghmm-gap.png", "Picture to write.", "Output", metavar="FILE"
-    )
+    heading: ClassVar[str] = "Measurement"
+    proposals: tuple[Proposal, ...] = PROPOSALS
+    """Names of the proposals."""
+    bounds: tuple[Bound, ...] = BOUNDS
+    """Names of the bounds."""
+    max_particles: Positive = 1024
+    """Largest number of particles, a power of 2."""
+    sequences: Annotated[int, Field(ge=2)] = 512
+    """Number of sequences of the test split to measure on."""
+    scheme: Scheme = "systematic"
+    """Scheme by which FIVO resamples."""
+    criterion: Criterion = "effective_sample_size"
+    """Criterion by which FIVO decides when to resample."""
+    ess_fraction: Fraction = 0.5
+    """Effective sample size, as a fraction of the particles, at or below which
+    FIVO resamples."""
+    temperature: PositiveFloat = 0.5
+    """Temperature of the relaxed resampling scheme."""
 
-    def __post_init__(self):
-        super().__post_init__()
-        for name, known in (("proposals", PROPOSALS), ("bounds", _BOUNDS)):
-            unknown = [x for x in getattr(self, name) if x not in known]
-            if unknown:
-                raise RecipeError(
-                    f"`{name}` may name {', '.join(known)}. "
-                    f"Received: {name} with {unknown[0]!r}."
-                )
-        if self.max_particles & (self.max_particles - 1):
-            raise RecipeError(
-                "`max_particles` must be a power of 2. "
-                f"Received: max_particles={self.max_particles}."
-            )
+
+class TrainingSettings(Settings):
+    """How proposals learn."""
+
+    heading: ClassVar[str] = "Training of the proposals"
+    updates: Positive = 4_000
+    """Number of updates."""
+    train_particles: Positive = 4
+    """Number of particles of IWAE and FIVO."""
+    batch_size: Positive = 32
+    """Number of sequences in a batch."""
+    learning_rate: PositiveFloat = 2e-2
+    """Initial learning rate of Adam; it falls to 0."""
+    seed: Natural = 0
+    """Seed of the weights and of the noise."""
+
+
+# The last base comes first in the help.
+class GapSettings(TrainingSettings, MeasurementSettings, ChainSettings):
+    """What the measurement can be told."""
+
+    heading: ClassVar[str] = "Output"
+    output: FilePath = "runs/ghmm-gaps.json"
+    """JSON file to write."""
+    plot: FilePath = "docs/ghmm-gap.png"
+    """Picture to write."""
+
+    @pydantic.field_validator("max_particles")
+    @classmethod
+    def _check_power(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("`max_particles` must be a power of 2.")
+        return value
 
     @property
-    def particles(self):
+    def particles(self) -> list[int]:
         """1, 2, 4, ... up to `max_particles`."""
         return [2**power for power in range(self.max_particles.bit_length())]
 
 
-def main(argv=None):
-    """Measures as the command line says; returns the exit code."""
-    return run_script(
-        GapSettings, "recipes.experiments.gaps", _DESCRIPTION, run, argv
-    )
-
-
-def run(settings):
-    """Measures as the settings say; prints tables and writes files.
-
-    Args:
-        settings: `GapSettings`.
-
-    Returns:
-        A list of `recipes.experiments.gap_measurement.Gap`.
-    """
+def run(settings: GapSettings) -> "list[Gap]":
+    """Measures as the settings say; prints tables and writes files."""
     import numpy as np
 
     from recipes.experiments.gap_measurement import (
@@ -143,8 +141,8 @@ def run(settings):
     return gaps
 
 
-def table(gaps, settings):
-    """The gaps as Markdown, a table for each bound."""
+def table(gaps: "list[Gap]", settings: GapSettings) -> str:
+    """Returns the gaps as Markdown, a table for each bound."""
     lines = []
     for bound in settings.bounds:
         particles = settings.particles if bound != "elbo" else [1]
@@ -164,8 +162,8 @@ def table(gaps, settings):
     return "\n".join(lines) + "\n"
 
 
-def verdict(gaps):
-    """Which means are above the exact log evidence, and by how much."""
+def verdict(gaps: "list[Gap]") -> str:
+    """Tells which means are above the exact log evidence, and by how much."""
     # Of averages of an ELBO only the error depends on their number.
     counted = [g for g in gaps if g.bound != "elbo" or g.num_particles == 1]
     above = [gap for gap in counted if gap.excess > 0]
@@ -184,12 +182,12 @@ def verdict(gaps):
     return "\n".join(lines)
 
 
-def _row(cells):
+def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _write(gaps, settings):
-    from recipes.ghmm.plots import plot_gaps
+def _write(gaps: "list[Gap]", settings: GapSettings) -> None:
+    from recipes.experiments.gap_picture import plot_gaps
     from recipes.training.run_folder import write_json
 
     content = {
@@ -202,5 +200,17 @@ def _write(gaps, settings):
     print(f"Written to {settings.output} and {settings.plot}")
 
 
+PROGRAM = Program(
+    "python -m recipes.experiments.gaps",
+    "Measures how far bounds are below the exact log evidence.",
+    """\
+Measures how far the mean of each bound is below the exact log evidence, for
+each proposal and number of particles. Proposals that learn are trained before,
+with the bound that is measured. Prints tables, and writes a JSON file and a
+picture.""",
+    GapSettings(),
+    run,
+)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAM.main())

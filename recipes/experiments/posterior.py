@@ -1,60 +1,46 @@
 """Posteriors and forecasts: `python -m recipes.experiments.posterior`."""
 
-import dataclasses
 import sys
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from recipes.errors import told_to_the_user
-from recipes.experiments.script import run_script
-from recipes.ghmm.plots import picture
-from recipes.settings.options import Settings, setting
-
-_EXACT = "#2f5d8f"
-_PARTICLES = "#d9572b"
-_TRUTH = "#222222"
-_TEXT = "#444444"
-_DESCRIPTION = """\
-Draws what filtering, smoothing, forecasting and sampling by particles find of
-a chain with a gap in its observations, beside the exact answers."""
+from recipes.ghmm.data import Process
+from recipes.settings.base import (
+    FilePath,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Settings,
+)
+from recipes.settings.program import Program
 
 
-@dataclasses.dataclass(frozen=True)
 class PictureSettings(Settings):
-    """What the picture takes."""
+    """What the picture can be told."""
 
-    num_steps: int = setting(36, "Steps of the chain.", low=8)
-    variance: float = setting(
-        0.1, "Of a step of the latent, and of an observation.", above=0
-    )
-    num_particles: int = setting(32, "Particles.", low=1)
-    lag: int = setting(3, "Of fixed-lag smoothing.", low=0)
-    seed: int = setting(0, "Of the chain and the noise.", low=0)
-    output: str = setting(
-        "docs/ghmm-posterior.png", "Picture to write.", metavar="FILE"
-    )
-
-
-def main(argv=None):
-    """Draws as the command line says; returns the exit code."""
-    return run_script(
-        PictureSettings,
-        "recipes.experiments.posterior",
-        _DESCRIPTION,
-        run,
-        argv,
-    )
+    heading: ClassVar[str] = "Picture"
+    num_steps: Annotated[int, Field(ge=8)] = 36
+    """Number of steps of the chain."""
+    variance: PositiveFloat = 0.1
+    """Variance of a step of the latent, and of an observation."""
+    num_particles: Positive = 32
+    """Number of particles."""
+    lag: Natural = 3
+    """Number of later steps that fixed-lag smoothing looks at."""
+    seed: Natural = 0
+    """Seed of the chain and of the noise."""
+    output: FilePath = "docs/ghmm-posterior.png"
+    """Picture to write."""
 
 
-def run(settings):
-    """Draws as the settings say.
-
-    Args:
-        settings: `PictureSettings`.
-    """
+def run(settings: PictureSettings) -> None:
+    """Draws as the settings say."""
     import keras_fivo as kf
-    from recipes.ghmm.data import Process
     from recipes.ghmm.models import build_cell
+    from recipes.ghmm.pictures import draw_chain
 
     process = Process(
         transition_variance=settings.variance,
@@ -86,174 +72,15 @@ def run(settings):
     print(f"Written to {settings.output}")
 
 
-def draw_chain(
-    path,
-    model,
-    observations,
-    latents,
-    prefix_length,
-    mask=None,
-    num_particles=32,
-    num_samples=200,
-    lag=3,
-    seed=0,
-):
-    """Draws all that is known of a sequence, by particles and exactly.
-
-    Args:
-        path: Path of the PNG file.
-        model: `keras_fivo.LatentSequenceModel` of a one-dimensional chain.
-        observations: `(steps, 1)`.
-        latents: `(steps, 1)`. What was behind them.
-        prefix_length: int. Steps that the forecast is given.
-        mask: Bool `(steps,)`, True = observed. Default: all are.
-        num_particles: int. Default: 32.
-        num_samples: int. Of forecasts. Default: 200.
-        lag: int. Of fixed-lag smoothing. Default: 3.
-        seed: int. Of the noise. Default: 0.
-
-    Returns:
-        The samples of the forecast, `(num_samples, steps - prefix_length)`.
-    """
-    from recipes.ghmm import posterior
-
-    if mask is None:
-        mask = np.ones(len(observations), "bool")
-    batch = {"observations": observations[None], "mask": mask[None]}
-    prefix = {name: value[:, :prefix_length] for name, value in batch.items()}
-    total = len(observations)
-    steps = np.arange(1, total + 1)
-    truth = (steps, latents[:, 0])
-    seen = (steps[mask], observations[mask, 0])
-    options = {"num_particles": num_particles, "seed": seed}
-    with picture(path, (12.0, 6.4), rows=2, columns=3, dpi=96) as (
-        figure,
-        axes,
-    ):
-        panels = iter(axes.ravel())
-        each = next(panels)
-        _draw(each, steps, *posterior.filtering(model, batch, **options))
-        _decorate(each, "Filtering: z_t given x_1:t", truth, seen)
-        exact, _ = posterior.smoothing(model, batch, "exact", **options)
-        for method, title in (
-            ("ancestral", "Smoothing, ancestral: z_t given x_1:T"),
-            ("fixed_lag", f"Smoothing, fixed lag: z_t given x_1:t+{lag}"),
-            ("backward", "Smoothing, backward simulation"),
-        ):
-            each = next(panels)
-            found, paths = posterior.smoothing(
-                model, batch, method, lag=lag, **options
-            )
-            # What has a lag makes no paths.
-            paths = [] if method == "fixed_lag" else paths[:12]
-            _draw(each, steps, found, exact, paths)
-            _decorate(each, title, truth, seen)
-        each = next(panels)
-        found, exact, samples = posterior.forecast(
-            model, prefix, total - prefix_length, num_samples, **options
-        )
-        _draw(each, steps[prefix_length:], found, exact, samples[:12])
-        _decorate(each, f"Forecast: x_t given x_1:{prefix_length}", None, seen)
-        each = next(panels)
-        _draw(
-            each,
-            steps,
-            *_three(posterior.prior(model, total, num_samples, seed)),
-        )
-        _decorate(each, "Samples: x_t given nothing", None, None)
-        _share_limits(axes.ravel()[:4])
-        _add_legend(figure)
-    return samples
-
-
-def _three(found):
-    band, exact, samples = found
-    return band, exact, samples[:12]
-
-
-def _draw(axes, steps, found, exact, paths=()):
-    axes.fill_between(
-        steps, exact.low, exact.high, color=_EXACT, alpha=0.22, linewidth=0
-    )
-    axes.plot(steps, exact.mean, color=_EXACT, linewidth=1.6)
-    for path in paths:
-        axes.plot(steps, path, color=_PARTICLES, alpha=0.28, linewidth=0.7)
-    axes.plot(steps, found.mean, color=_PARTICLES, linewidth=1.2)
-    for edge in (found.low, found.high):
-        axes.plot(
-            steps, edge, color=_PARTICLES, linewidth=1.0, linestyle=(0, (3, 2))
-        )
-
-
-def _decorate(axes, title, truth, seen):
-    label = "latent z_t" if truth is not None else "observation x_t"
-    axes.set_ylabel(label, fontsize=9, color=_TEXT)
-    if truth is not None:
-        axes.plot(*truth, color=_TRUTH, linewidth=0.9, linestyle=":")
-    if seen is not None:
-        axes.plot(
-            *seen, color=_TRUTH, marker="o", markersize=2.6, linestyle="none"
-        )
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlabel("step t", fontsize=9, color=_TEXT)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-
-
-def _share_limits(panels):
-    limits = np.array([each.get_ylim() for each in panels])
-    for each in panels:
-        each.set_ylim(limits[:, 0].min(), limits[:, 1].max())
-
-
-def _add_legend(figure):
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    figure.legend(
-        handles=[
-            Patch(
-                color=_EXACT,
-                alpha=0.35,
-                label="exact mean ± 2 standard deviations",
-            ),
-            Line2D(
-                [],
-                [],
-                color=_PARTICLES,
-                label="particles or samples: mean or median, 95 % (dashed)",
-            ),
-            Line2D(
-                [],
-                [],
-                color=_PARTICLES,
-                alpha=0.4,
-                linewidth=0.8,
-                label="single paths",
-            ),
-            Line2D(
-                [],
-                [],
-                color=_TRUTH,
-                linewidth=0.9,
-                linestyle=":",
-                label="true latent",
-            ),
-            Line2D(
-                [],
-                [],
-                color=_TRUTH,
-                marker="o",
-                markersize=3,
-                linestyle="none",
-                label="observation",
-            ),
-        ],
-        loc="outside lower center",
-        ncols=5,
-        frameon=False,
-        fontsize=9,
-    )
-
+PROGRAM = Program(
+    "python -m recipes.experiments.posterior",
+    "Draws posteriors and forecasts of a chain.",
+    """\
+Draws what filtering, smoothing, forecasting and sampling by particles find of
+a chain with a gap in its observations, beside the exact answers.""",
+    PictureSettings(),
+    run,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAM.main())

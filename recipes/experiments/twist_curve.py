@@ -1,18 +1,20 @@
 """What learned twists gain: `python -m recipes.experiments.twist_curve`."""
 
-import dataclasses
 import sys
 import time
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from recipes.errors import told_to_the_user
-from recipes.experiments.script import run_script
-from recipes.settings.options import Settings, setting
-
-_DESCRIPTION = """\
-Trains twists on a chain of which the last step alone is observed, so that a
-filter that does not look ahead goes astray. Prints the gap between the exact
-log evidence and FIVO while they learn, and after that by the number of
-particles; writes a JSON file and a picture."""
+from recipes.settings.base import (
+    FilePath,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Settings,
+)
+from recipes.settings.program import Program
 
 # Name: (label, twist, objective, colour, line).
 VARIANTS = {
@@ -52,55 +54,46 @@ VARIANTS = {
         ":",
     ),
 }
-_CHAIN, _TRAINING, _OUTPUT = "Chain", "Training", "Output"
+_AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
-@dataclasses.dataclass(frozen=True)
 class TwistSettings(Settings):
-    """What the measurement takes."""
+    """What the measurement can be told."""
 
-    num_steps: int = setting(20, "Steps of a sequence.", _CHAIN, low=2)
-    transition_variance: float = setting(
-        1.0, "Of a step of the latent.", _CHAIN, above=0
-    )
-    observation_variance: float = setting(
-        0.1, "Of the observation of the last step.", _CHAIN, above=0
-    )
-    num_particles: int = setting(4, "Of FIVO.", _TRAINING, low=2)
-    max_particles: int = setting(
-        256, "The last power of 2 that is measured.", _TRAINING, low=1
-    )
-    sequences: int = setting(512, "Sequences to measure on.", _TRAINING, low=2)
-    updates: int = setting(1_000, "Updates.", _TRAINING, low=20)
-    batch_size: int = setting(32, "Sequences of a batch.", _TRAINING, low=1)
-    learning_rate: float = setting(1e-2, "Of Adam.", _TRAINING, above=0)
-    seed: int = setting(0, "Of data, weights and noise.", _TRAINING, low=0)
-    output: str = setting(
-        "runs/ghmm-twist.json", "JSON file to write.", _OUTPUT, metavar="FILE"
-    )
-    plot: str = setting(
-        "docs/twist.png", "Picture to write.", _OUTPUT, metavar="FILE"
-    )
+    heading: ClassVar[str] = "Measurement"
+    num_steps: _AtLeastTwo = 20
+    """Number of steps of a sequence."""
+    transition_variance: PositiveFloat = 1.0
+    """Variance of a step of the latent."""
+    observation_variance: PositiveFloat = 0.1
+    """Variance of the observation of the last step."""
+    num_particles: _AtLeastTwo = 4
+    """Number of particles of FIVO in training."""
+    max_particles: Positive = 256
+    """Largest number of particles, a power of 2."""
+    sequences: _AtLeastTwo = 512
+    """Number of sequences to measure on."""
+    updates: Annotated[int, Field(ge=20)] = 1_000
+    """Number of updates."""
+    batch_size: Positive = 32
+    """Number of sequences in a batch."""
+    learning_rate: PositiveFloat = 1e-2
+    """Learning rate of Adam."""
+    seed: Natural = 0
+    """Seed of the data, the weights and the noise."""
+    output: FilePath = "runs/ghmm-twist.json"
+    """JSON file to write."""
+    plot: FilePath = "docs/twist.png"
+    """Picture to write."""
 
     @property
-    def particles(self):
+    def particles(self) -> list[int]:
         """2, 4, ... up to `max_particles`."""
         powers = range(1, self.max_particles.bit_length())
         return [2**power for power in powers]
 
 
-def main(argv=None):
-    """Measures as the command line says; returns the exit code."""
-    return run_script(
-        TwistSettings,
-        "recipes.experiments.twist_curve",
-        _DESCRIPTION,
-        run,
-        argv,
-    )
-
-
-def run(settings):
+def run(settings: TwistSettings) -> None:
     """Trains and measures every variant; prints tables and writes files."""
     from recipes.training.run_folder import write_json
 
@@ -221,10 +214,10 @@ def table(found):
 
 def plot(path, found):
     """Draws the gaps against updates, and against particles."""
-    from recipes.ghmm.plots import picture
+    from recipes.ghmm.plots import panels
 
     options = {"columns": 2, "dpi": 90, "sharey": True}
-    with picture(path, (9.0, 4.6), **options) as (figure, axes):
+    with panels(path, (9.0, 4.6), **options) as (figure, axes):
         for name, values in found.items():
             label, *_, colour, line = VARIANTS[name]
             for each, kind in zip(
@@ -255,5 +248,17 @@ def plot(path, found):
         )
 
 
+PROGRAM = Program(
+    "python -m recipes.experiments.twist_curve",
+    "Measures what learned twists gain.",
+    """\
+Trains twists on a chain of which the last step alone is observed, so that a
+filter that does not look ahead goes astray. Prints the gap between the exact
+log evidence and FIVO while they learn, and after that by the number of
+particles; writes a JSON file and a picture.""",
+    TwistSettings(),
+    run,
+)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAM.main())

@@ -5,8 +5,6 @@ from keras import ops
 
 import keras_fivo as kf
 
-LEARNED = ("linear_filtering", "filtering", "linear_smoothing", "smoothing")
-
 
 def build_proposal(name, num_steps, hidden_units=None, recurrent_units=None):
     """A proposal from its name.

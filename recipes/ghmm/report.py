@@ -34,7 +34,7 @@ def weight_statistics(model, observations, bound):
     }
 
 
-def after_evaluation(trained, settings, content):
+def exact_report(trained, settings, content):
     """Adds the exact log evidence, the gaps, and log-weights by step.
 
     Args:

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.experiments.posterior import draw_chain
+from recipes.ghmm.pictures import draw_chain
 from recipes.storage import atomic_path
 
 

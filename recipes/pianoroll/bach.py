@@ -10,11 +10,10 @@ import importlib.util
 import math
 import pathlib
 import re
-import sys
 import warnings
 
-import keras
 import numpy as np
+import tqdm
 
 from recipes.pianoroll.files import read_splits, write_splits
 from recipes.pianoroll.rolls import LOWEST_NOTE, NUM_NOTES, SPLITS, PianoRolls
@@ -159,16 +158,10 @@ def _parse_corpus(folder, show_progress):
     splits = {split: [] for split in SPLITS}
     if show_progress:
         print("Parsing the Bach chorales of music21, once:", flush=True)
-    moving = 1 if sys.stdout.isatty() else 2  # 2: one line, at the end
-    progress = keras.utils.Progbar(
-        len(paths),
-        verbose=moving * int(show_progress),
-        interval=0.5,
-        unit_name="piece",
-    )
-    for done, path in enumerate(paths, start=1):
+    # None: only on a terminal.
+    hidden = None if show_progress else True
+    for path in tqdm.tqdm(paths, unit="piece", disable=hidden):
         roll = parse_chorale(path)
         if roll is not None:
             splits[split_of_work(path.name)].append(roll)
-        progress.update(done)
     return splits

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from recipes.packages import require
 from recipes.storage import atomic_path
 
 _LOWEST_NOTE = 21
@@ -32,13 +33,9 @@ def write_midi(
         ValueError: The roll is not `(steps, 88)`, or a setting is out of its
             range.
     """
-    try:
-        import mido
-    except ImportError as error:
-        raise ImportError(
-            "Writing MIDI files needs the package mido. "
-            'Run `pip install "keras_fivo[music]"`.'
-        ) from error
+    require("Writing MIDI files", "music", "mido")
+    import mido
+
     roll = np.asarray(roll)
     _check(roll, tempo, steps_per_quarter)
     track = mido.MidiTrack()

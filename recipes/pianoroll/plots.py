@@ -5,10 +5,8 @@ import math
 import numpy as np
 
 from recipes.pianoroll.rolls import LOWEST_NOTE, NUM_NOTES
-from recipes.storage import atomic_path
+from recipes.pictures import GIVEN, MADE, TEXT, picture, tidy
 
-_PREFIX_COLOUR = "#47597a"
-_SAMPLE_COLOUR = "#d9572b"
 _GRID_COLOUR = "#cfd5dc"
 _BLACK_KEY_COLOUR = "#f3f5f8"
 _BLACK_KEYS = (1, 3, 6, 8, 10)
@@ -41,39 +39,25 @@ def plot_rolls(path, rolls, prefix_length=None, titles=None, columns=2):
             f"Received: prefix_length={prefix_length}."
         )
     _check(rolls)
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures of piano rolls need the package matplotlib. "
-            'Run `pip install "keras_fivo[plots]"`.'
-        ) from error
     columns = min(columns, len(rolls))
     num_rows = math.ceil(len(rolls) / columns)
-    # A figure of its own, without pyplot, touches no global state.
-    figure = Figure(
-        figsize=(5.4 * columns + 0.5, 2.8 * num_rows + 0.9),
-        layout="constrained",
-    )
-    canvas = FigureCanvasAgg(figure)
-    grid = figure.subplots(
-        num_rows, columns, sharex=True, sharey=True, squeeze=False
-    ).ravel()
+    size = (5.4 * columns + 0.5, 2.8 * num_rows + 0.9)
     low, high = _note_range(rolls)
-    for axes, roll, prefix, title in zip(
-        grid, rolls, prefixes, titles, strict=False
-    ):
-        _draw(axes, roll, prefix, title)
-        axes.set_ylim(low - 0.5, high + 0.5)
-        axes.set_xlim(0, max(map(len, rolls)))
-    for axes in grid[len(rolls) :]:
-        axes.remove()
-    figure.supxlabel("step", fontsize=10, color="#444444")
-    if any(prefixes):
-        _add_legend(figure)
-    with atomic_path(path) as partial, open(partial, "wb") as file:
-        canvas.print_figure(file, format="png", dpi=130)
+    with picture(path, *size, dpi=130) as figure:
+        grid = figure.subplots(
+            num_rows, columns, sharex=True, sharey=True, squeeze=False
+        ).ravel()
+        for axes, roll, prefix, title in zip(
+            grid, rolls, prefixes, titles, strict=False
+        ):
+            _draw(axes, roll, prefix, title)
+            axes.set_ylim(low - 0.5, high + 0.5)
+            axes.set_xlim(0, max(map(len, rolls)))
+        for axes in grid[len(rolls) :]:
+            axes.remove()
+        figure.supxlabel("step", fontsize=10, color=TEXT)
+        if any(prefixes):
+            _add_legend(figure)
 
 
 def _draw(axes, roll, prefix, title):
@@ -86,8 +70,8 @@ def _draw(axes, roll, prefix, title):
     axes.set_yticks(octaves, [f"C{note // 12 - 1}" for note in octaves])
     axes.grid(axis="y", color=_GRID_COLOUR, linewidth=1, zorder=0.5)
     for start, end, colour in (
-        (0, prefix, _PREFIX_COLOUR),
-        (prefix, len(roll), _SAMPLE_COLOUR),
+        (0, prefix, GIVEN),
+        (prefix, len(roll), MADE),
     ):
         for column in np.flatnonzero(roll[start:end].any(axis=0)):
             spans = _spans(roll[start:end, column], start)
@@ -102,9 +86,7 @@ def _draw(axes, roll, prefix, title):
     if 0 < prefix < len(roll):
         axes.axvline(prefix, color="#222222", linewidth=1.2, zorder=3)
     axes.set_title(title, fontsize=10, loc="left")
-    axes.tick_params(labelsize=8, length=0, labelcolor="#444444")
-    for side in axes.spines.values():
-        side.set_color("#c5cad1")
+    tidy(axes)
 
 
 def _spans(sounding, offset):
@@ -131,8 +113,8 @@ def _add_legend(figure):
 
     figure.legend(
         handles=[
-            Patch(color=_PREFIX_COLOUR, label="given prefix"),
-            Patch(color=_SAMPLE_COLOUR, label="sampled continuation"),
+            Patch(color=GIVEN, label="given prefix"),
+            Patch(color=MADE, label="sampled continuation"),
         ],
         loc="outside upper right",
         ncols=2,

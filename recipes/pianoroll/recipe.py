@@ -1,44 +1,62 @@
-"""What the verbs call for piano rolls."""
+"""Piano rolls: polyphonic music of 88 notes."""
 
-from recipes.data.sequence_dataset import SequenceDataset
-from recipes.pianoroll.data import independent_notes_baseline
-from recipes.pianoroll.data import load as load_rolls
-from recipes.pianoroll.sampling import sample as sample
-from recipes.training.evaluation import evaluation_batches
+import pathlib
+from typing import Any, ClassVar
 
-__all__ = [
-    "baseline",
-    "emission",
-    "evaluation_batches",
-    "load",
-    "sample",
-    "train_batches",
-]
+from recipes.pianoroll.config import FitSettings, SampleSettings
+from recipes.pianoroll.rolls import PianoRolls
+from recipes.recipe import DataSet, Recipe
+from recipes.settings.common import SampleSettings as AnySampleSettings
 
 
-def load(settings, show_progress=True):
-    """`PianoRolls` of the data set that the settings name."""
-    return load_rolls(
-        settings.data, settings.data_path, show_progress=show_progress
+class PianoRoll(Recipe[PianoRolls]):
+    """Piano rolls, with the sizes of Maddison et al. (2017)."""
+
+    name = "pianoroll"
+    data_sets = (
+        DataSet(
+            FitSettings(data="bach"),
+            "Bach's chorales, parsed from the package music21; no download",
+        ),
+        DataSet(FitSettings(data="jsb"), "Bach's chorales, canonical split"),
+        DataSet(FitSettings(data="nottingham", latent_dim=64), "folk tunes"),
+        DataSet(
+            FitSettings(data="musedata", latent_dim=256),
+            "orchestral and piano music, long",
+        ),
+        DataSet(
+            FitSettings(data="piano_midi", latent_dim=64),
+            "classical piano music, longest",
+        ),
     )
+    sample_settings: ClassVar[AnySampleSettings] = SampleSettings()
+    sample_help = """\
+Continues the beginnings of sequences of a split: the model reads each prefix
+with a particle filter and goes on from particles of its posterior. Writes
+samples.npz (prefixes and samples), a MIDI file of each continuation with its
+prefix, and rolls.png.
 
+  python -m recipes sample runs/jsb-fivo
+  python -m recipes sample runs/jsb-fivo prefix_length=16 sample_length=64"""
+    choices: ClassVar[dict[str, Any]] = {
+        **Recipe.choices,
+        "emission": ("bernoulli", "autoregressive_bernoulli"),
+        "dropout": (0.0, 0.1, 0.2, 0.3),
+    }
 
-def train_batches(data, settings):
-    """Shuffled batches of the train split."""
-    return SequenceDataset(
-        data.train,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        num_buckets=settings.num_buckets,
-        chunk_length=settings.chunk_length,
-    )
+    def load(self, settings: Any, show_progress: bool = True) -> PianoRolls:
+        from recipes.pianoroll.data import load
 
+        return load(
+            settings.data, settings.data_path, show_progress=show_progress
+        )
 
-def emission(settings, data):
-    """The head of p(notes | latent, past)."""
-    return settings.emission
+    def baseline(self, data: PianoRolls, split: str) -> tuple[str, float]:
+        from recipes.pianoroll.data import independent_notes_baseline
 
+        return "independent notes", independent_notes_baseline(data, split)
 
-def baseline(data, split):
-    """What a predictor without time reaches: its name, and nats per step."""
-    return "independent notes", independent_notes_baseline(data, split)
+    def sample(self, trained: Any, settings: Any) -> list[pathlib.Path]:
+        from recipes.pianoroll.sampling import sample
+
+        return sample(trained, settings)

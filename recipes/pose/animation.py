@@ -2,16 +2,15 @@
 
 import numpy as np
 
+from recipes.pictures import GIVEN, MADE, image_of, new_figure
 from recipes.pose.drawing import (
-    GIVEN,
     RECORDED,
     ROOM,
-    SAMPLED,
     add_legend,
+    check_strips,
     draw_figure,
     frame_axes,
     mix,
-    new_figure,
     wide_range,
 )
 from recipes.pose.skeleton import to_joints
@@ -33,10 +32,11 @@ def write_animation(path, columns, frames_per_second, y_down=False):
         ValueError: There are no strips.
     """
     strips = [strip for column in columns for strip in column]
-    rows = max(map(len, columns), default=0)
+    check_strips(strips)
+    rows = max(map(len, columns))
     views = [_view(column) for column in columns]
     shapes = [np.ptp(x) / np.ptp(y) for x, y in views]
-    figure, canvas = new_figure(1.7 * sum(shapes) + 0.3, 2.0 * rows, strips)
+    figure, canvas = new_figure(1.7 * sum(shapes) + 0.3, 2.0 * rows)
     grid = figure.subplots(
         rows, len(columns), squeeze=False, width_ratios=shapes
     )
@@ -96,14 +96,13 @@ def _image(canvas):
     from PIL import Image
 
     canvas.draw()
-    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     palette = Image.new("P", (1, 1))
     palette.putpalette(
         [
             round(255 * part)
-            for colour in (GIVEN, RECORDED, SAMPLED, "#000000")
+            for colour in (GIVEN, RECORDED, MADE, "#000000")
             for share in np.linspace(0, 1, 12)
             for part in mix(colour, share)
         ]
     )
-    return pixels.quantize(palette=palette, dither=Image.Dither.NONE)
+    return image_of(canvas).quantize(palette=palette, dither=Image.Dither.NONE)

@@ -4,11 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from recipes.pictures import GIVEN, MADE, tidy
 from recipes.pose.skeleton import BONES, LEFT, NUM_FEATURES, RIGHT
 
-GIVEN = "#47597a"
 RECORDED = "#8a9099"
-SAMPLED = "#d9572b"
 ROOM = 0.75  # least width of what a figure has, by its height
 
 
@@ -41,7 +40,7 @@ class Strip:
         """The colour of a step."""
         if step < self.prefix_length:
             return GIVEN
-        return RECORDED if self.recorded else SAMPLED
+        return RECORDED if self.recorded else MADE
 
 
 def draw_figure(axes, joints, colour):
@@ -74,27 +73,10 @@ def mix(colour, share):
     return tuple(1 - share * (1 - part / 255) for part in parts)
 
 
-def new_figure(width, height, strips):
-    """A figure of matplotlib for strips, and its canvas.
-
-    Args:
-        width: Inches.
-        height: Inches.
-        strips: List of `Strip`, refused where it is empty.
-    """
+def check_strips(strips):
+    """Refuses to draw nothing."""
     if not strips:
         raise ValueError("There must be figures to draw. Received: none.")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures of figures need the package matplotlib. "
-            'Run `pip install "keras_fivo[plots]"`.'
-        ) from error
-    # A figure of its own, without pyplot, touches no global state.
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, FigureCanvasAgg(figure)
 
 
 def wide_range(values):
@@ -109,9 +91,7 @@ def frame_axes(axes, title, limits, y_down):
     axes.set_ylim(*(limits[::-1] if y_down else limits))
     axes.set_yticks([])
     axes.set_title(title, fontsize=9, loc="left", pad=3)
-    axes.tick_params(labelsize=8, length=0, labelcolor="#444444")
-    for side in axes.spines.values():
-        side.set_color("#d5d9de")
+    tidy(axes)
 
 
 def add_legend(figure, strips):
@@ -121,7 +101,7 @@ def add_legend(figure, strips):
     entries = [
         (GIVEN, "given prefix", any(s.prefix_length for s in strips)),
         (RECORDED, "what followed", any(s.recorded for s in strips)),
-        (SAMPLED, "sampled", not all(s.recorded for s in strips)),
+        (MADE, "sampled", not all(s.recorded for s in strips)),
     ]
     figure.legend(
         handles=[

@@ -1,75 +1,95 @@
-"""What the verbs call for poses."""
+"""Human poses: the joints of a moving person."""
 
-import keras_fivo as kf
-from recipes.data.sequence_dataset import SequenceDataset
-from recipes.pose.data import independent_baseline
-from recipes.pose.data import load as load_poses
-from recipes.pose.sampling import sample as sample
-from recipes.training import evaluation, modelling
+import pathlib
+from typing import Any, ClassVar
 
-__all__ = [
-    "baseline",
-    "build_model",
-    "emission",
-    "evaluation_batches",
-    "load",
-    "sample",
-    "train_batches",
-]
+from recipes.pose.config import FitSettings, SampleSettings
+from recipes.pose.poses import Poses
+from recipes.recipe import DataSet, Recipe
+from recipes.settings.common import SampleSettings as AnySampleSettings
 
-_HEADS = {
-    "normal": kf.NormalHead,
-    "student_t": kf.StudentTHead,
-    "laplace": kf.LaplaceHead,
-    "normal_mixture": kf.NormalMixtureHead,
-}
+_USUAL = FitSettings(
+    batch_size=8,
+    latent_dim=16,
+    units=64,
+    learning_rate=2e-3,
+    schedule="cosine",
+    clipnorm=10.0,
+    updates=6_000,
+)
 
 
-def load(settings, show_progress=True):
-    """`Poses` of the data set that the settings name."""
-    return load_poses(settings.data, settings.data_path)
+class Pose(Recipe[Poses]):
+    """Sequences of 32 joints."""
 
-
-def train_batches(data, settings):
-    """Shuffled batches of the train split."""
-    return SequenceDataset(
-        data.train,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        num_buckets=settings.num_buckets,
-        chunk_length=settings.chunk_length,
+    name = "pose"
+    data_sets = (
+        DataSet(
+            _USUAL.changed(data="figures", num_buckets=1),
+            "synthetic figures that walk, jump and wave; no download",
+        ),
+        DataSet(
+            _USUAL.changed(data="pose"),
+            "human poses of your own: 32 joints in a .pkl or .npz",
+        ),
     )
-
-
-def evaluation_batches(sequences, num_particles, latent_dim):
-    """Batches in order; see `recipes.training.evaluation`."""
-    lengths = list(map(len, sequences))
-    # Each length is compiled for: those of figures are too much alike.
-    num_buckets = 1 if max(lengths) < 2 * min(lengths) else 3
-    return evaluation.evaluation_batches(
-        sequences, num_particles, latent_dim, num_buckets
+    sample_settings: ClassVar[AnySampleSettings] = SampleSettings(
+        num_prefixes=5, prefix_length=16, sample_length=32, num_samples=1
     )
+    sample_help = """\
+Continues the beginnings of sequences of a split: the model reads each prefix
+with a particle filter and goes on from particles of its posterior. Writes
+samples.npz (prefixes and samples), figures.png and figures.gif.
 
+  python -m recipes sample runs/figures-vrnn-fivo
+  python -m recipes sample runs/figures-vrnn-fivo prefix_length=0"""
+    choices: ClassVar[dict[str, Any]] = {
+        **Recipe.choices,
+        "emission": ("normal", "student_t", "laplace", "normal_mixture"),
+        "latent_dim": (8, 16, 32),
+    }
+    ranges: ClassVar[dict[str, Any]] = {"learning_rate": (3e-4, 5e-3)}
 
-def emission(settings, data):
-    """The head of p(coordinates | latent, past)."""
-    return _HEADS[settings.emission](min_scale=settings.min_scale)
+    def load(self, settings: Any, show_progress: bool = True) -> Poses:
+        from recipes.pose.data import load
 
+        return load(settings.data, settings.data_path)
 
-def build_model(settings, data, train):
-    """A compiled model that centres as the data set says.
+    def evaluation_batches(
+        self, sequences: Any, num_particles: int, latent_dim: int
+    ) -> Any:
+        from recipes.data.batches import evaluation_batches
 
-    Args:
-        settings: `recipes.pose.config.FitSettings`.
-        data: `Poses`; a mean that its file gives takes the place of that of
-            the train split.
-        train: Batches of the train split.
-    """
-    model = modelling.build_model(settings, train, emission(settings, data))
-    model.cell.adapt(data.train_mean)
-    return model
+        lengths = list(map(len, sequences))
+        # Each length is compiled for: those of figures are too much alike.
+        num_buckets = 1 if max(lengths) < 2 * min(lengths) else 3
+        return evaluation_batches(
+            sequences, num_particles, latent_dim, num_buckets
+        )
 
+    def emission(self, settings: Any, data: Poses) -> Any:
+        import keras_fivo as kf
 
-def baseline(data, split):
-    """What a predictor without time reaches: its name, and nats per step."""
-    return "independent Normals", independent_baseline(data, split)
+        heads = {
+            "normal": kf.NormalHead,
+            "student_t": kf.StudentTHead,
+            "laplace": kf.LaplaceHead,
+            "normal_mixture": kf.NormalMixtureHead,
+        }
+        return heads[settings.emission](min_scale=settings.min_scale)
+
+    def build_model(self, settings: Any, data: Poses, train: Any) -> Any:
+        model = super().build_model(settings, data, train)
+        # A mean that the file gives takes the place of that of the train split.
+        model.cell.adapt(data.train_mean)
+        return model
+
+    def baseline(self, data: Poses, split: str) -> tuple[str, float]:
+        from recipes.pose.data import independent_baseline
+
+        return "independent Normals", independent_baseline(data, split)
+
+    def sample(self, trained: Any, settings: Any) -> list[pathlib.Path]:
+        from recipes.pose.sampling import sample
+
+        return sample(trained, settings)

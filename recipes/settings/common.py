@@ -1,323 +1,254 @@
 """The settings that all recipes share, each declared once.
 
-A recipe's own `config.py` subclasses them: it adds settings, and gives others
-the defaults that suit its data. Nothing here imports Keras: asking for help is
+A recipe adds its own in a subclass, and has one instance for each data set,
+with the values that suit it. Nothing here imports Keras: asking for help is
 quick.
 """
 
-import dataclasses
+from typing import Annotated, ClassVar, Literal
 
-from recipes.settings.options import Settings, boolean, integers, names, setting
+from pydantic import Field
 
-SPLITS = ("train", "valid", "test")
-CELLS = ("vrnn", "srnn")
-BOUNDS = ("elbo", "iwae", "fivo")
-SCHEMES = ("multinomial", "stratified", "systematic", "relaxed")
-CRITERIA = ("effective_sample_size", "always", "never")
-PROPOSALS = ("filtering", "smoothing", "transition")
-
-DATA = "Data"
-MODEL = "Model"
-BOUND = "Bound"
-TRAINING = "Training"
-CHOICE = "Validation and stopping (what comes first)"
-OUTPUT = "Output"
-SEARCH = "Search"
-SEARCHED = (
-    "learning_rate",
-    "latent_dim",
-    "units",
-    "proposal",
-    "bound",
-    "num_particles",
-    "dropout",
+from recipes.settings.base import (
+    FilePath,
+    FolderPath,
+    Fraction,
+    Natural,
+    NaturalFloat,
+    Positive,
+    PositiveFloat,
+    Settings,
 )
 
-
-def data_setting(default, choices=None):
-    """The setting `data`, for the data sets of a recipe."""
-    return setting(default, "Data set.", DATA, type=str, choices=choices)
-
-
-def data_path_setting(help="File to read the data set from.", **kwargs):
-    """The setting `data_path`."""
-    return setting(None, help, DATA, type=str, metavar="FILE", **kwargs)
+Split = Literal["train", "valid", "test"]
+Bound = Literal["elbo", "iwae", "fivo"]
+Cell = Literal["vrnn", "srnn"]
+Proposal = Literal["filtering", "smoothing", "transition"]
+Scheme = Literal["multinomial", "stratified", "systematic", "relaxed"]
+Criterion = Literal["effective_sample_size", "always", "never"]
+BOUNDS: tuple[Bound, ...] = ("elbo", "iwae", "fivo")
 
 
-@dataclasses.dataclass(frozen=True)
-class FitSettings(Settings):
-    """What `fit` takes."""
+class DataSettings(Settings):
+    """Which data, in which batches."""
 
-    data: str = data_setting("")
-    data_path: str | None = data_path_setting(identity=False)
-    batch_size: int = setting(4, "Sequences of a batch.", DATA, low=1)
-    num_buckets: int = setting(
-        4, "Lengths that sequences are padded to, at most.", DATA, low=1
-    )
-    chunk_length: int | None = setting(
-        None,
-        "Cut longer training sequences into pieces of this length.",
-        DATA,
-        type=int,
-        low=1,
-    )
+    heading: ClassVar[str] = "Data"
+    data: str = ""
+    """Name of the data set; `python -m recipes list` shows all."""
+    data_path: FilePath | None = None
+    """File or folder to read the data set from, in place of its own source."""
+    batch_size: Positive = 4
+    """Number of sequences in a batch."""
+    num_buckets: Positive = 4
+    """Largest number of different lengths that sequences are padded to."""
+    chunk_length: Positive | None = None
+    """Number of steps of the pieces that longer training sequences are cut
+    into. If it is not set, they stay whole."""
 
-    model: str = setting("vrnn", "Cell of the model.", MODEL, choices=CELLS)
-    latent_dim: int = setting(32, "Size of the latent.", MODEL, low=1)
-    units: int | None = setting(
-        None, "Size of the LSTM; not set: latent_dim.", MODEL, type=int, low=1
-    )
-    hidden_units: tuple | None = setting(
-        None,
-        "Hidden layers of all networks, as 32,32; not set: one of `units`.",
-        MODEL,
-        type=integers,
-        metavar="N,N,...",
-    )
-    proposal: str = setting(
-        "filtering", "Where latents are drawn from.", MODEL, choices=PROPOSALS
-    )
-    dropout: float = setting(
-        0.0,
-        "Rate at which encoded inputs and the LSTM's output are dropped.",
-        MODEL,
-        low=0,
-        high=0.99,
-    )
 
-    bound: str = setting(
-        "fivo", "Bound that training raises.", BOUND, choices=BOUNDS
-    )
-    num_particles: int = setting(4, "Particles in training.", BOUND, low=1)
-    scheme: str = setting(
-        "systematic", "How FIVO resamples.", BOUND, choices=SCHEMES
-    )
-    criterion: str = setting(
-        "effective_sample_size",
-        "When FIVO resamples.",
-        BOUND,
-        choices=CRITERIA,
-    )
-    ess_fraction: float = setting(
-        0.5,
-        "Effective sample size, as a share of the particles, at or below "
-        "which FIVO resamples.",
-        BOUND,
-        above=0,
-        high=1,
-    )
-    temperature: float = setting(0.5, "Of the relaxed scheme.", BOUND, above=0)
+class ModelSettings(Settings):
+    """The cell and its networks."""
 
-    learning_rate: float = setting(
-        3e-4, "Of Adam; the first one, where it falls.", TRAINING, above=0
-    )
-    schedule: str = setting(
-        "constant",
-        "How the learning rate goes; cosine: to 0 at the last of `updates`.",
-        TRAINING,
-        choices=("constant", "cosine"),
-    )
-    loss_per: str = setting(
-        "step",
-        "Whether a sequence's loss is per step, or its whole bound.",
-        TRAINING,
-        choices=("step", "sequence"),
-    )
-    weight_decay: float = setting(
-        0.0, "Share of the weights that decays, times rate.", TRAINING, low=0
-    )
-    clipnorm: float | None = setting(
-        None, "Largest norm of each gradient.", TRAINING, type=float, above=0
-    )
-    seed: int = setting(
-        0, "Of the weights, the noise and the order of data.", TRAINING, low=0
-    )
-    jit_compile: str = setting(
-        "auto",
-        "Whether the step is compiled; auto: as Keras does.",
-        TRAINING,
-        choices=("auto", "true", "false"),
-    )
+    heading: ClassVar[str] = "Model"
+    model: Cell = "vrnn"
+    """Cell of the model."""
+    latent_dim: Positive = 32
+    """Size of the latent variable of each step."""
+    units: Positive | None = None
+    """Size of the LSTM. If it is not set, that of the latent variable."""
+    hidden_units: tuple[Positive, ...] | None = None
+    """Sizes of the hidden layers of all networks, as in 32,32. If they are not
+    set, there is one layer, of the size of the LSTM."""
+    proposal: Proposal = "filtering"
+    """Distribution that latents are drawn from: `filtering` sees the
+    observations up to the step, `smoothing` all of them, `transition` none."""
+    dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.0
+    """Rate at which encoded inputs and outputs of the LSTM are dropped."""
 
-    updates: int = setting(30_000, "Updates at most.", CHOICE, low=1)
-    minutes: float | None = setting(
-        None,
-        "Minutes of training at most, by the clock.",
-        CHOICE,
-        type=float,
-        above=0,
-    )
-    cpu_minutes: float | None = setting(
-        None,
-        "Minutes of the processor at most, of all its cores.",
-        CHOICE,
-        type=float,
-        above=0,
-    )
-    patience: int = setting(
-        30, "Validations without a better bound, at most.", CHOICE, low=1
-    )
-    validate_every: int = setting(
-        200,
-        "Updates between validations, rounded up to whole epochs.",
-        CHOICE,
-        low=1,
-    )
-    evaluation_bound: str = setting(
-        "same",
-        "Bound by which the best model is chosen; same: that of training.",
-        CHOICE,
-        choices=("same", *BOUNDS),
-    )
-    evaluation_particles: int = setting(
-        16, "Particles in validation.", CHOICE, low=1
-    )
 
-    run: str | None = setting(
-        None,
-        "Folder of the run; not set: runs/DATA-MODEL-BOUND.",
-        OUTPUT,
-        type=str,
-        metavar="FOLDER",
-        identity=False,
-    )
-    tensorboard: bool = setting(
-        True,
-        "Whether to log for TensorBoard too, where TensorFlow is.",
-        OUTPUT,
-        type=boolean,
-        identity=False,
+class BoundSettings(Settings):
+    """The bound, and how it resamples."""
+
+    heading: ClassVar[str] = "Bound"
+    bound: Bound = "fivo"
+    """Lower bound of the log evidence that training maximizes."""
+    num_particles: Positive = 4
+    """Number of particles in training."""
+    scheme: Scheme = "systematic"
+    """Scheme by which FIVO resamples."""
+    criterion: Criterion = "effective_sample_size"
+    """Criterion by which FIVO decides when to resample."""
+    ess_fraction: Fraction = 0.5
+    """Effective sample size, as a fraction of the particles, at or below which
+    FIVO resamples."""
+    temperature: PositiveFloat = 0.5
+    """Temperature of the relaxed resampling scheme."""
+
+
+class TrainingSettings(Settings):
+    """The optimizer and the loss."""
+
+    heading: ClassVar[str] = "Training"
+    learning_rate: PositiveFloat = 3e-4
+    """Initial learning rate of Adam."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Course of the learning rate: `cosine` falls to 0 at the last of
+    `updates`."""
+    loss_per: Literal["step", "sequence"] = "step"
+    """Whether the loss of a sequence is its bound per step, or its whole
+    bound."""
+    weight_decay: NaturalFloat = 0.0
+    """Fraction of the weights, times the learning rate, that decays in each
+    update."""
+    clipnorm: PositiveFloat | None = None
+    """Largest norm that the gradient of a weight may have; larger ones are
+    scaled down."""
+    seed: Natural = 0
+    """Seed of the weights, the noise and the order of the data."""
+    jit_compile: Literal["auto", "true", "false"] = "auto"
+    """Whether the training step is compiled; `auto` leaves it to Keras."""
+
+
+class StoppingSettings(Settings):
+    """When training stops, and which model is kept."""
+
+    heading: ClassVar[str] = "Validation and stopping (what comes first)"
+    updates: Positive = 30_000
+    """Largest number of updates."""
+    minutes: PositiveFloat | None = None
+    """Largest number of minutes of training by the clock, validation included
+    and compilation not."""
+    cpu_minutes: PositiveFloat | None = None
+    """Largest number of minutes of processor time, over all cores,
+    compilation not included."""
+    patience: Positive = 30
+    """Number of validations without a better bound after which training
+    stops."""
+    validate_every: Positive = 200
+    """Number of updates from one validation to the next, rounded up to whole
+    epochs."""
+    evaluation_bound: Literal["same", "elbo", "iwae", "fivo"] = "same"
+    """Bound by which the best model is chosen; `same` is the one of
+    training."""
+    evaluation_particles: Positive = 16
+    """Number of particles in validation."""
+
+
+class OutputSettings(Settings):
+    """Where results go."""
+
+    heading: ClassVar[str] = "Output"
+    run: FolderPath | None = None
+    """Folder of the run. If it is not set, runs/DATA-MODEL-BOUND."""
+    tensorboard: bool = True
+    """Whether logs for TensorBoard are written too, where TensorFlow is
+    installed."""
+
+
+# The last base comes first in the help.
+class FitSettings(
+    OutputSettings,
+    StoppingSettings,
+    TrainingSettings,
+    BoundSettings,
+    ModelSettings,
+    DataSettings,
+):
+    """What `fit` can be told."""
+
+    incidental: ClassVar[frozenset[str]] = frozenset(
+        {"data_path", "run", "tensorboard"}
     )
 
     @property
-    def folder(self):
+    def folder(self) -> str:
         """The folder of the run."""
         return self.run or f"runs/{self.data}-{self.model}-{self.bound}"
 
 
-def changed(name, default, **metadata):
-    """A setting of `fit` with a default that suits a recipe better.
+class PrepareSettings(Settings):
+    """What `prepare` can be told."""
 
-    Args:
-        name: str. The setting.
-        default: Its value.
-        **metadata: What else differs, as of `recipes.settings.options.setting`.
-    """
-    (field,) = (f for f in dataclasses.fields(FitSettings) if f.name == name)
-    return dataclasses.field(
-        default=default, metadata={**field.metadata, **metadata}
-    )
+    heading: ClassVar[str] = "Recipe"
+    recipe: str = ""
+    """Name of the recipe that reads what is prepared."""
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluateSettings(Settings):
-    """What `evaluate` takes."""
-
-    run: str = setting(
-        "",
-        "Folder of a run, or a .keras file.",
-        "Model",
-        metavar="FOLDER",
-    )
-    data: str | None = data_setting(None)
-    data_path: str | None = data_path_setting()
-    split: str = setting("test", "Split.", DATA, choices=SPLITS)
-    num_particles: int = setting(128, "Particles.", "Evaluation", low=1)
-    seed: int = setting(0, "Of the noise.", "Evaluation", low=0)
-    output: str | None = setting(
-        None,
-        "JSON file to write; not set: evaluation-SPLIT.json in the run.",
-        OUTPUT,
-        type=str,
-        metavar="FILE",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class SampleSettings(Settings):
-    """What `sample` takes."""
-
-    run: str = setting(
-        "",
-        "Folder of a run, or a .keras file.",
-        "Model",
-        metavar="FOLDER",
-    )
-    data: str | None = data_setting(None)
-    data_path: str | None = data_path_setting()
-    split: str = setting(
-        "test", "Split that prefixes come from.", DATA, choices=SPLITS
-    )
-    num_prefixes: int = setting(
-        4, "Sequences to continue, if there are as many.", "Samples", low=1
-    )
-    prefix_length: int = setting(
-        24, "Steps that are given; 0: none.", "Samples", low=0
-    )
-    sample_length: int = setting(48, "Steps to sample.", "Samples", low=1)
-    num_samples: int = setting(
-        2, "Continuations of each prefix.", "Samples", low=1
-    )
-    num_particles: int = setting(
-        128, "Particles that read the prefix.", "Samples", low=1
-    )
-    seed: int = setting(0, "Of the samples.", "Samples", low=0)
-    output: str | None = setting(
-        None,
-        "Folder to write to; not set: samples in the run.",
-        OUTPUT,
-        type=str,
-        metavar="FOLDER",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
 class SearchSettings(Settings):
-    """What `tune` takes besides what `fit` takes, for each trial.
+    """What `tune` can be told, besides what `fit` can, for each trial.
 
-    A recipe combines both: `class TuneSettings(SearchSettings, FitSettings)`.
+    `recipes.recipe.Recipe.tune_settings` combines both.
     """
 
-    updates: int = setting(5_000, "Updates of a trial.", CHOICE, low=1)
-    patience: int = setting(
-        20, "Epochs of a trial without a better bound.", CHOICE, low=1
-    )
-    validate_every: int = setting(
-        1, "Trials validate after each epoch.", CHOICE, low=1, high=1
-    )
-    evaluation_bound: str = setting(
-        "fivo",
-        "Bound that the search raises on the validation split, the same for "
-        "all trials.",
-        CHOICE,
-        choices=BOUNDS,
-    )
-    run: str | None = setting(
-        None,
-        "Folder of the search; not set: runs/DATA-tune.",
-        OUTPUT,
-        type=str,
-        metavar="FOLDER",
-        identity=False,
-    )
-    algorithm: str = setting(
-        "bayesian",
-        "How points are chosen.",
-        SEARCH,
-        choices=("random", "bayesian", "hyperband"),
-    )
-    trials: int = setting(
-        12, "Trials; hyperband counts its own.", SEARCH, low=1
-    )
-    search: tuple = setting(
-        SEARCHED,
-        "Settings that are searched; the others stay as given.",
-        SEARCH,
-        type=names,
-        metavar="NAME,...",
-    )
+    heading: ClassVar[str] = "Search"
+    updates: Positive = 5_000
+    """Largest number of updates of a trial."""
+    patience: Positive = 20
+    """Number of epochs without a better bound after which a trial stops."""
+    validate_every: Annotated[int, Field(ge=1, le=1)] = 1
+    """Must be 1: trials validate after each epoch."""
+    evaluation_bound: Bound = "fivo"
+    """Bound on the validation split that the search maximizes, the same for
+    all trials."""
+    run: FolderPath | None = None
+    """Folder of the search. If it is not set, runs/DATA-tune."""
+    algorithm: Literal["random", "bayesian", "hyperband"] = "bayesian"
+    """Algorithm that chooses the settings of the next trial."""
+    trials: Positive = 12
+    """Number of trials; `hyperband` has a number of its own."""
+    search: tuple[str, ...] = ()
+    """Names of the settings that are searched; the others stay as they are."""
 
     @property
-    def folder(self):
+    def folder(self) -> str:
         """The folder of the search."""
-        return self.run or f"runs/{self.data}-tune"
+        return self.run or f"runs/{self.model_dump()['data']}-tune"
+
+
+class TrainedSettings(Settings):
+    """Which trained model, and which data."""
+
+    heading: ClassVar[str] = "Model and data"
+    run: FolderPath = ""
+    """Folder of a run, or a .keras file."""
+    data: str | None = None
+    """Name of the data set. If it is not set, the one of the training."""
+    data_path: FilePath | None = None
+    """File or folder to read the data set from. If it is not set, the one of
+    the training."""
+    split: Split = "test"
+    """Split of the data set that sequences are taken from."""
+
+
+class EvaluateSettings(TrainedSettings):
+    """What `evaluate` can be told."""
+
+    heading: ClassVar[str] = "Evaluation"
+    num_particles: Positive = 128
+    """Number of particles of each bound."""
+    seed: Natural = 0
+    """Seed of the noise."""
+    output: FilePath | None = None
+    """JSON file to write. If it is not set, evaluation-SPLIT.json in the
+    folder of the run."""
+
+
+class SampleSettings(TrainedSettings):
+    """What `sample` can be told."""
+
+    heading: ClassVar[str] = "Samples"
+    num_prefixes: Positive = 4
+    """Number of sequences to continue, if there are as many."""
+    prefix_length: Natural = 24
+    """Number of steps of a sequence that are given; 0 samples from nothing."""
+    sample_length: Positive = 48
+    """Number of steps to sample."""
+    num_samples: Positive = 2
+    """Number of continuations of each prefix."""
+    num_particles: Positive = 128
+    """Number of particles that read the prefix."""
+    seed: Natural = 0
+    """Seed of the samples."""
+    output: FolderPath | None = None
+    """Folder to write to. If it is not set, samples in the folder of the
+    run."""

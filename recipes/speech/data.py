@@ -1,9 +1,10 @@
 """Turns recordings into a prepared file."""
 
 import contextlib
-import dataclasses
 import pathlib
 import tempfile
+
+import tqdm
 
 from recipes.errors import RecipeError
 from recipes.speech import corpora
@@ -11,7 +12,6 @@ from recipes.speech.audio import resample
 from recipes.speech.digits import digits_folder
 from recipes.speech.disk import writing
 from recipes.speech.ljspeech import ljspeech_folder
-from recipes.speech.progress import ProgressBar
 from recipes.speech.recording import RecordingError
 from recipes.speech.store import SPLITS, Writer
 
@@ -85,7 +85,7 @@ def _prepare_tfrecords(settings, say, show_progress):
     ):
         file = pathlib.Path(partial) / "speech.h5"
         prepare(
-            dataclasses.replace(settings, format="hdf5", out=str(file)),
+            settings.changed(format="hdf5", out=str(file)),
             lambda line: line.startswith("Prepared") or say(line),
             show_progress,
         )
@@ -132,26 +132,23 @@ def find_sources(settings, say=print):
 def _write_all(writer, splits, settings, say, show_progress):
     """Appends every recording; gives the sample rate that they share."""
     rate = settings.sample_rate
-    bar = ProgressBar(sum(map(len, splits.values())), show=show_progress)
-    try:
-        for split in SPLITS:
-            for source in splits.get(split, ()):
-                try:
-                    recording = source.open()
-                    if settings.sample_rate:
-                        recording = resample(recording, settings.sample_rate)
-                    rate = rate or recording.rate
-                    _check_rate(source.name, recording.rate, rate)
-                    writer.append(split, source.name, recording.blocks())
-                except RecordingError as error:
-                    if not settings.skip_corrupt:
-                        raise RecordingError(
-                            f"{error} `skip_corrupt=true` leaves it out."
-                        ) from error
-                    say(f"Left out: {error}")
-                bar.advance()
-    finally:
-        bar.close()
+    sources = [(split, s) for split in SPLITS for s in splits.get(split, ())]
+    hidden = None if show_progress is None else not show_progress
+    for split, source in tqdm.tqdm(sources, unit="recording", disable=hidden):
+        try:
+            recording = source.open()
+            if settings.sample_rate:
+                recording = resample(recording, settings.sample_rate)
+            rate = rate or recording.rate
+            _check_rate(source.name, recording.rate, rate)
+            writer.append(split, source.name, recording.blocks())
+        except RecordingError as error:
+            if not settings.skip_corrupt:
+                raise RecordingError(
+                    f"{error} `skip_corrupt=true` leaves it out."
+                ) from error
+            with tqdm.tqdm.external_write_mode():
+                say(f"Left out: {error}")
     return rate
 
 

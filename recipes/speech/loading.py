@@ -6,7 +6,7 @@ import pathlib
 import h5py
 
 from recipes.errors import RecipeError
-from recipes.speech.config import PrepareSpeechSettings, prepared_path
+from recipes.speech.config import prepare_settings, prepared_path
 from recipes.speech.data import prepare
 from recipes.speech.prepared import PreparedSpeech
 from recipes.speech.store import SPLITS
@@ -78,7 +78,7 @@ def _by_name(name, show_progress):
 
 def _prepared(name, source, show_progress):
     """What `prepare speech` makes, kept in the cache folder."""
-    given = {"corpus": name}
+    settings = prepare_settings(name)
     if source is not None:
         # Another content at the same path has another name.
         files = [source] if source.is_file() else sorted(source.rglob("*"))
@@ -88,11 +88,8 @@ def _prepared(name, source, show_progress):
             if file.is_file()
         ]
         key = hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
-        given |= {
-            "source": str(source),
-            "out": str(prepared_path(f"{name}-{key}")),
-        }
-    settings = PrepareSpeechSettings.from_given(given)
+        out = str(prepared_path(f"{name}-{key}"))
+        settings = settings.changed(source=str(source), out=out)
     if not settings.out_path.is_file():
         prepare(
             settings,

@@ -4,10 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from recipes.storage import atomic_path
+from recipes.pictures import GIVEN, MADE, TEXT, picture, tidy
 
-_GIVEN_COLOUR = "#47597a"
-_MADE_COLOUR = "#d9572b"
 _WINDOW_SECONDS = 0.016
 _FLOOR = -70.0  # decibels below the loudest
 
@@ -72,56 +70,42 @@ def plot_sounds(path, rows, rate):
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures of sounds need the package matplotlib. "
-            'Run `pip install "keras_fivo[plots]"`.'
-        ) from error
     columns = max(map(len, rows))
-    # A figure of its own, without pyplot, touches no global state.
-    figure = Figure(
-        figsize=(3.6 * columns + 0.6, 2.6 * len(rows) + 0.7),
-        layout="constrained",
-    )
-    canvas = FigureCanvasAgg(figure)
-    grid = figure.subplots(
-        2 * len(rows),
-        columns,
-        sharex=True,
-        squeeze=False,
-        height_ratios=[1, 1.15] * len(rows),
-    )
     drawn = [[spectrogram(s.steps, rate) for s in row] for row in rows]
     top = max(found.max() for row in drawn for found, _ in row)
     longest = max(len(sound.steps) for row in rows for sound in row) / rate
-    image = None
-    for index, row in enumerate(rows):
-        loudest = max(np.abs(sound.steps).max() for sound in row) * 1.05
-        waves, images = grid[2 * index], grid[2 * index + 1]
-        for column, sound in enumerate(row):
-            _draw_wave(waves[column], sound, rate, loudest or 1.0)
-            image = _draw_spectrogram(
-                images[column], *drawn[index][column], rate, top
-            )
-            _mark(images[column], sound, rate, "white")
-            waves[column].set_xlim(0, longest)
-            if column:
-                waves[column].set_yticklabels([])
-                images[column].set_yticklabels([])
-        for axes in [*waves[len(row) :], *images[len(row) :]]:
-            axes.remove()
-        images[0].set_ylabel("kHz", fontsize=8, color="#444444")
-    figure.supxlabel("seconds", fontsize=9, color="#444444")
-    bar = figure.colorbar(image, ax=grid[1::2, -1], aspect=30, pad=0.02)
-    bar.set_label("decibels", fontsize=8, color="#444444")
-    bar.ax.tick_params(labelsize=7, length=0)
-    bar.outline.set_visible(False)
-    _add_legend(figure, rows)
-    with atomic_path(path) as partial, open(partial, "wb") as file:
-        canvas.print_figure(file, format="png", dpi=110)
+    size = (3.6 * columns + 0.6, 2.6 * len(rows) + 0.7)
+    with picture(path, *size, dpi=110) as figure:
+        grid = figure.subplots(
+            2 * len(rows),
+            columns,
+            sharex=True,
+            squeeze=False,
+            height_ratios=[1, 1.15] * len(rows),
+        )
+        image = None
+        for index, row in enumerate(rows):
+            loudest = max(np.abs(sound.steps).max() for sound in row) * 1.05
+            waves, images = grid[2 * index], grid[2 * index + 1]
+            for column, sound in enumerate(row):
+                _draw_wave(waves[column], sound, rate, loudest or 1.0)
+                image = _draw_spectrogram(
+                    images[column], *drawn[index][column], rate, top
+                )
+                _mark(images[column], sound, rate, "white")
+                waves[column].set_xlim(0, longest)
+                if column:
+                    waves[column].set_yticklabels([])
+                    images[column].set_yticklabels([])
+            for axes in [*waves[len(row) :], *images[len(row) :]]:
+                axes.remove()
+            images[0].set_ylabel("kHz", fontsize=8, color=TEXT)
+        figure.supxlabel("seconds", fontsize=9, color=TEXT)
+        bar = figure.colorbar(image, ax=grid[1::2, -1], aspect=30, pad=0.02)
+        bar.set_label("decibels", fontsize=8, color=TEXT)
+        bar.ax.tick_params(labelsize=7, length=0)
+        bar.outline.set_visible(False)
+        _add_legend(figure, rows)
 
 
 def _draw_wave(axes, sound, rate, loudest):
@@ -129,17 +113,17 @@ def _draw_wave(axes, sound, rate, loudest):
     given = len(seconds) if sound.is_data else sound.given
     if sound.band is not None:
         axes.fill_between(
-            seconds, *sound.band, color=_MADE_COLOUR, alpha=0.25, linewidth=0
+            seconds, *sound.band, color=MADE, alpha=0.25, linewidth=0
         )
     for part, colour in (
-        (slice(0, given), _GIVEN_COLOUR),
-        (slice(given, None), _MADE_COLOUR),
+        (slice(0, given), GIVEN),
+        (slice(given, None), MADE),
     ):
         axes.plot(seconds[part], sound.steps[part], color=colour, linewidth=0.6)
     axes.set_ylim(-loudest, loudest)
     axes.set_title(sound.title, fontsize=9, loc="left")
     _mark(axes, sound, rate, "#222222")
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_spectrogram(axes, decibels, seconds, rate, top):
@@ -153,7 +137,7 @@ def _draw_spectrogram(axes, decibels, seconds, rate, top):
         vmax=top,
         interpolation="bilinear",
     )
-    _tidy(axes)
+    tidy(axes)
     return image
 
 
@@ -162,23 +146,17 @@ def _mark(axes, sound, rate, colour):
         axes.axvline(sound.given / rate, color=colour, linewidth=1.0)
 
 
-def _tidy(axes):
-    axes.tick_params(labelsize=7, length=0, labelcolor="#444444")
-    for side in axes.spines.values():
-        side.set_color("#c5cad1")
-
-
 def _add_legend(figure, rows):
     from matplotlib.patches import Patch
 
     sounds = [sound for row in rows for sound in row]
     entries = []
     if any(sound.is_data or sound.given for sound in sounds):
-        entries.append(Patch(color=_GIVEN_COLOUR, label="recording"))
-    entries.append(Patch(color=_MADE_COLOUR, label="model"))
+        entries.append(Patch(color=GIVEN, label="recording"))
+    entries.append(Patch(color=MADE, label="model"))
     if any(sound.band is not None for sound in sounds):
         label = "5% to 95% of the prediction"
-        entries.append(Patch(color=_MADE_COLOUR, alpha=0.25, label=label))
+        entries.append(Patch(color=MADE, alpha=0.25, label=label))
     figure.legend(
         handles=entries,
         loc="outside upper right",

@@ -1,27 +1,25 @@
-"""What the verbs call for speech."""
+"""Speech: waveforms, so many samples a step."""
 
 import dataclasses
-import math
-from typing import Any
+import pathlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import keras_fivo as kf
-from recipes.data.sequence_dataset import SequenceDataset
-from recipes.speech.baselines import linear_prediction, white_noise
-from recipes.speech.clips import Clips
-from recipes.speech.loading import load_speech
-from recipes.speech.sampling import sample as sample
-from recipes.training.evaluation import evaluation_batches
+from recipes.recipe import DataSet, Recipe
+from recipes.settings.common import SampleSettings
+from recipes.speech.config import DENSITIES, FitSettings, prepare_settings
 
-__all__ = [
-    "after_evaluation",
-    "baseline",
-    "emission",
-    "evaluation_batches",
-    "load",
-    "sample",
-    "train_batches",
-]
-_PROBABILITIES = (kf.QuantizedNormalHead, kf.DiscretizedLogisticMixtureHead)
+_USUAL = FitSettings(
+    batch_size=16,
+    latent_dim=64,
+    units=256,
+    clip_seconds=0.5,
+    learning_rate=1e-3,
+    schedule="cosine",
+    clipnorm=1.0,
+    updates=12_000,
+    validate_every=300,
+)
 
 
 @dataclasses.dataclass
@@ -29,113 +27,121 @@ class SpeechData:
     """A data set of speech, as the verbs know it.
 
     Attributes:
-        recordings: `Recordings`.
+        recordings: `recipes.speech.clips.Recordings`.
     """
 
     recordings: Any
 
-    def split(self, name):
-        """The whole recordings of a split, `Clips`."""
+    def split(self, name: str) -> Any:
+        """Returns the whole recordings of a split, `Clips`."""
         return self.recordings.split(name)
 
-    def digest(self):
-        """What tells one data set from another."""
+    def digest(self) -> str:
+        """Returns what tells one data set from another."""
         return self.recordings.digest()
 
 
-def load(settings, show_progress=True):
-    """`SpeechData` of the data set that the settings name."""
-    return SpeechData(
-        load_speech(settings.data, settings.data_path, show_progress)
+class Speech(Recipe[SpeechData]):
+    """Recordings, normalised and cut into steps."""
+
+    name = "speech"
+    data_sets = (
+        DataSet(
+            _USUAL.changed(data="digits", units=128, clip_seconds=None),
+            "3,000 spoken digits, 8 kHz; fetched with git",
+        ),
+        DataSet(
+            _USUAL.changed(data="timit"),
+            "6,300 read sentences, 16 kHz; licensed, from a path of yours",
+        ),
+        DataSet(
+            _USUAL.changed(data="ljspeech"),
+            "one voice; `prepare speech corpus=ljspeech` downloads 2.7 GB",
+        ),
+        DataSet(
+            _USUAL.changed(data="speech"),
+            "any recordings: data_path=FILE that `prepare speech` made",
+        ),
     )
-
-
-def train_batches(data, settings):
-    """Shuffled batches of the train split, of clips or whole recordings."""
-    clips = data.recordings.split("train", settings.clip_seconds)
-    if settings.chunk_length is not None:
-        clips = Clips(data.recordings, "train", settings.chunk_length)
-    return SequenceDataset(
-        clips,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        num_buckets=settings.num_buckets,
+    sample_settings = SampleSettings(
+        num_prefixes=3, prefix_length=8, sample_length=24, num_samples=3
     )
+    sample_help = """\
+Makes sounds: samples from nothing, continuations of the beginnings of
+recordings, and one-step predictions, each step from the recording before it.
+Writes samples.npz, a 16-bit WAV file of each sound, and three pictures of
+waveforms and spectrograms: samples.png, continuations.png, predictions.png.
 
+  python -m recipes sample runs/digits-vrnn-fivo
+  python -m recipes sample runs/digits-vrnn-fivo prefix_length=12 split=valid"""
+    prepare_help = """\
+Turns recordings into one HDF5 file. Its sequences have steps of
+`samples_per_step` samples, normalised by the mean and the standard deviation of
+the train split.
 
-def emission(settings, data):
-    """The head of p(samples of a step | latent, past).
-
-    Data are `(sample - mean) / deviation` with 16-bit samples: their lattice
-    has the width 1 / deviation.
-    """
-    attributes = data.recordings.attributes
-    mean, width = attributes["mean"], 1 / attributes["deviation"]
-    name, min_scale = settings.emission, settings.min_scale
-    if name == "discretized_logistic_mixture":
-        return kf.DiscretizedLogisticMixtureHead(
-            num_components=settings.num_components,
-            low=(-(2**15) - mean) * width,
-            high=(2**15 - 1 - mean) * width,
-            num_bins=2**16,
-        )
-    if name == "quantized_normal":
-        return kf.QuantizedNormalHead(
-            min_scale=min_scale, width=width, offset=-mean * width
-        )
-    if name == "normal_mixture":
-        return kf.NormalMixtureHead(
-            min_scale=min_scale, num_components=settings.num_components
-        )
-    heads = {
-        "normal": kf.NormalHead,
-        "laplace": kf.LaplaceHead,
-        "student_t": kf.StudentTHead,
+  python -m recipes prepare speech corpus=timit source=corpora
+  python -m recipes prepare speech corpus=digits \\
+      source=free-spoken-digit-dataset/recordings out=digits.h5
+  python -m recipes prepare speech source=voices split_by=speaker \\
+      sample_rate=16000"""
+    choices: ClassVar[dict[str, Any]] = {
+        **Recipe.choices,
+        "model": ("vrnn", "srnn"),
+        # Densities only: their bounds can be compared.
+        "emission": DENSITIES,
+        "latent_dim": (16, 32, 64, 128),
+        "units": (64, 128, 256),
+        "batch_size": (8, 16, 32),
     }
-    return heads[name](min_scale=min_scale)
+    ranges: ClassVar[dict[str, Any]] = {"learning_rate": (3e-4, 5e-3)}
 
+    def load(self, settings: Any, show_progress: bool = True) -> SpeechData:
+        from recipes.speech.loading import load_speech
 
-def baseline(data, split):
-    """What linear prediction reaches: its name, and nats per step."""
-    return "linear prediction", linear_prediction(data, split)
-
-
-def after_evaluation(trained, settings, content):
-    """Tells the bounds in nats of 16-bit samples too.
-
-    Args:
-        trained: `recipes.cli.trained.Trained`.
-        settings: `EvaluateSettings`.
-        content: What is known, a dict.
-
-    Returns:
-        The dict with `sixteen_bit`, nats per step by bound and baseline, and
-        `nats_to_sixteen_bit`, what a density of the normalised data gains.
-    """
-    attributes = trained.sequences.recordings.attributes
-    size = attributes["samples_per_step"]
-    gain = -size * math.log(attributes["deviation"])
-    is_density = not isinstance(trained.model.cell.emission, _PROBABILITIES)
-    found = {
-        name.upper(): values["bound_per_step"] + (gain if is_density else 0.0)
-        for name, values in content["bounds"].items()
-    }
-    name, value = baseline(trained.sequences, settings.split)
-    found[name] = value + gain
-    found["white noise"] = white_noise(trained.sequences, settings.split) + gain
-    print(
-        f"A step is {size} samples. "
-        + (
-            "The bounds are of densities of the normalised data."
-            if is_density
-            else "The bounds are of probabilities of 16-bit samples; the "
-            "baseline's is of a density of the normalised data."
+        return SpeechData(
+            load_speech(settings.data, settings.data_path, show_progress)
         )
-    )
-    print(
-        f"\n{'nats of 16-bit samples':<24} {'per step':>10} {'per sample':>14}"
-    )
-    for name, value in found.items():
-        print(f"{name:<24} {value:>10.3f} {value / size:>14.4f}")
-    print()
-    return {**content, "sixteen_bit": found, "nats_to_sixteen_bit": gain}
+
+    def prepare_settings(self, given: Mapping[str, str]) -> Any:
+        return prepare_settings(given.get("corpus", "folder"))
+
+    def prepare(self, settings: Any) -> pathlib.Path:
+        from recipes.speech.data import prepare
+
+        return prepare(settings)
+
+    def train_batches(self, data: SpeechData, settings: Any) -> Any:
+        from recipes.data.sequence_dataset import SequenceDataset
+        from recipes.speech.clips import Clips
+
+        clips = data.recordings.split("train", settings.clip_seconds)
+        if settings.chunk_length is not None:
+            clips = Clips(data.recordings, "train", settings.chunk_length)
+        return SequenceDataset(
+            clips,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            num_buckets=settings.num_buckets,
+        )
+
+    def emission(self, settings: Any, data: SpeechData) -> Any:
+        from recipes.speech.emissions import emission
+
+        return emission(settings, data.recordings.attributes)
+
+    def baseline(self, data: SpeechData, split: str) -> tuple[str, float]:
+        from recipes.speech.baselines import linear_prediction
+
+        return "linear prediction", linear_prediction(data, split)
+
+    def after_evaluation(
+        self, trained: Any, settings: Any, content: dict[str, Any]
+    ) -> dict[str, Any]:
+        from recipes.speech.report import sixteen_bit_report
+
+        return sixteen_bit_report(trained, settings, content)
+
+    def sample(self, trained: Any, settings: Any) -> list[pathlib.Path]:
+        from recipes.speech.sampling import sample
+
+        return sample(trained, settings)

@@ -1,13 +1,13 @@
 """Sounds from a trained model: samples, continuations and predictions."""
 
 import dataclasses
-import importlib.util
 import pathlib
 
 import keras
 import numpy as np
 
 from recipes.errors import RecipeError, told_to_the_user
+from recipes.packages import require
 from recipes.speech.plots import Sound, plot_sounds
 from recipes.speech.recording import FULL_SCALE
 from recipes.speech.wav import write_wav
@@ -28,11 +28,8 @@ def sample(trained, settings):
     Returns:
         The paths that were written.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise RecipeError(
-            "`sample` needs the package matplotlib. "
-            'Run `pip install "keras_fivo[plots]"`.'
-        )
+    with told_to_the_user():
+        require("`sample`", "plots", "matplotlib")
     folder = pathlib.Path(settings.output or trained.folder / "samples")
     attributes = trained.sequences.recordings.attributes
     model = trained.model

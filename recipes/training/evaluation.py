@@ -1,53 +1,55 @@
-"""All three bounds of a trained model, on one split."""
+"""`evaluate`: all three bounds of a trained model, on one split."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-
+import keras_fivo as kf
+from recipes.data.batches import lengths_of
 from recipes.data.sequence_dataset import SequenceDataset
+from recipes.errors import told_to_the_user
+from recipes.settings.common import BOUNDS, BoundSettings, EvaluateSettings
 from recipes.training.modelling import build_bound
-
-BOUNDS = ("elbo", "iwae", "fivo")
-# Of a batch of evaluation: particles x steps x latent_dim numbers.
-_BUDGET = 2**24
+from recipes.training.run_folder import write_json
+from recipes.training.trained import Trained, load_trained
 
 
-def evaluation_batches(sequences, num_particles, latent_dim, num_buckets=3):
-    """Batches in order, as large as memory and speed allow.
+def run_evaluate(settings: EvaluateSettings) -> dict[str, Any]:
+    """Evaluates as the settings say; prints a table and writes JSON.
 
-    Args:
-        sequences: List of arrays `(steps, features)`, or an object with
-            `lengths` and `features` that reads them when asked.
-        num_particles: int.
-        latent_dim: int.
-        num_buckets: int. Default: 3.
+    Returns:
+        The content of the JSON file.
     """
-    fitting = _BUDGET // (lengths_of(sequences).max() * num_particles)
-    return SequenceDataset(
-        sequences,
-        batch_size=max(1, min(16, fitting // latent_dim, len(sequences))),
-        shuffle=False,
-        num_buckets=num_buckets,
+    trained = load_trained(settings)
+    content = _evaluate(trained, settings)
+    print(bound_table(content))
+    content = trained.recipe.after_evaluation(trained, settings, content)
+    output = settings.output or trained.folder / (
+        f"evaluation-{settings.split}.json"
     )
+    with told_to_the_user():
+        write_json(output, content)
+    print(f"Written to {output}")
+    return content
 
 
-def lengths_of(sequences):
-    """The steps of each sequence, an int array; reads nothing it need not."""
-    if hasattr(sequences, "lengths"):
-        return np.asarray(sequences.lengths)
-    return np.array([len(sequence) for sequence in sequences])
-
-
-def evaluate_bounds(model, batches, num_particles, resampling, seed, say=print):
-    """The ELBO, IWAE and FIVO bounds of a model.
+def evaluate_bounds(
+    model: kf.LatentSequenceModel,
+    batches: SequenceDataset,
+    num_particles: int,
+    resampling: BoundSettings,
+    seed: int,
+    say: Callable[..., None] = print,
+) -> dict[str, dict[str, float]]:
+    """Estimates the ELBO, IWAE and FIVO bounds of a model.
 
     Args:
-        model: `keras_fivo.LatentSequenceModel`.
-        batches: `SequenceDataset` that is not shuffled.
-        num_particles: int. Of each bound; the ELBO averages as many bounds
-            of one particle.
-        resampling: Has `scheme`, `criterion` and so on, for FIVO.
-        seed: int. Of the noise.
+        model: The model.
+        batches: Batches that are not shuffled.
+        num_particles: Number of particles of each bound; the ELBO averages as
+            many bounds of one particle.
+        resampling: How FIVO resamples.
+        seed: Seed of the noise.
         say: Called with what is being done. Default: `print`.
 
     Returns:
@@ -62,15 +64,65 @@ def evaluate_bounds(model, batches, num_particles, resampling, seed, say=print):
         start = time.monotonic()
         model.evaluation_bound = build_bound(name, num_particles, resampling)
         values = model.evaluate(batches, return_dict=True, verbose=0)
+        wanted = ("bound_per_step", "bound_per_sequence", "ess")
         found[name] = {
-            key: float(values[key])
-            for key in (
-                "bound_per_step",
-                "bound_per_sequence",
-                "ess",
-                "resampling_rate",
-            )
+            key: float(values[key]) for key in (*wanted, "resampling_rate")
         }
         found[name]["seconds"] = round(time.monotonic() - start, 2)
         say(f" {found[name]['seconds']:.0f} s")
     return found
+
+
+def bound_table(content: dict[str, Any]) -> str:
+    """Returns the bounds and the baseline as text."""
+    head = "nats, higher is better"
+    lines = ["", f"{head:<24} {'per step':>10} {'per sequence':>14} {'ESS':>8}"]
+    rows = {name.upper(): row for name, row in content["bounds"].items()}
+    if "baseline" in content:
+        rows[content["baseline"]["name"]] = content["baseline"]
+    for name, row in rows.items():
+        # The ELBO weighs no particles against each other.
+        ess = f" {row['ess']:>8.1f}" if name != "ELBO" and "ess" in row else ""
+        lines.append(
+            f"{name:<24} {row['bound_per_step']:>10.3f} "
+            f"{row['bound_per_sequence']:>14.1f}{ess}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _evaluate(trained: Trained, settings: EvaluateSettings) -> dict[str, Any]:
+    split, num_particles = settings.split, settings.num_particles
+    sequences = trained.sequences.split(split)
+    steps = int(lengths_of(sequences).sum())
+    print(
+        f"{trained.model_path} on the {split} split of {trained.data}: "
+        f"{len(sequences)} sequences, {steps} steps; {num_particles} particles"
+    )
+    batches = trained.recipe.evaluation_batches(
+        sequences, num_particles, trained.model.cell.latent_dim
+    )
+    content = {
+        "model": str(trained.model_path),
+        "data": trained.data,
+        "split": split,
+        "num_particles": num_particles,
+        "seed": settings.seed,
+        "sequences": len(sequences),
+        "steps": steps,
+        "bounds": evaluate_bounds(
+            trained.model,
+            batches,
+            num_particles,
+            trained.trained_with,
+            settings.seed,
+        ),
+    }
+    baseline = trained.recipe.baseline(trained.sequences, split)
+    if baseline is not None:
+        name, per_step = baseline
+        content["baseline"] = {
+            "name": name,
+            "bound_per_step": per_step,
+            "bound_per_sequence": per_step * steps / len(sequences),
+        }
+    return content

@@ -1,16 +1,17 @@
 """A recipe as a `HyperModel` of KerasTuner."""
 
-import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import keras_tuner
 
 from recipes.data.sequence_dataset import SetEpoch
-from recipes.registry import name_for, recipe_of
+from recipes.recipe import Recipe
+from recipes.registry import recipe_of
 from recipes.training.loop import Limits
-from recipes.training.modelling import build_for
 from recipes.training.run_folder import MONITOR
-from recipes.training.search import choose, space_of
 
 OBJECTIVE = keras_tuner.Objective(MONITOR, "max")
 
@@ -24,15 +25,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     Args:
         data: What the recipe's `load` gives.
-        settings: `TuneSettings` of the recipe: what is not searched, the
-            limits of each trial, and `search`, the names of what is.
+        settings: As from the recipe's `tune_settings`: what is not searched,
+            the limits of each trial, and `search`, the names of what is.
 
     Example:
 
     ```python
-    settings = TuneSettings(data="bach", minutes=2.0)
+    recipe = recipe_of("bach")
+    settings = recipe.tune_settings("bach", minutes=2.0)
     tuner = keras_tuner.BayesianOptimization(
-        RecipeHyperModel(load("bach"), settings),
+        RecipeHyperModel(recipe.load(settings), settings),
         objective=OBJECTIVE,
         max_trials=12,
         directory="runs/notebook",
@@ -42,39 +44,40 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     ```
     """
 
-    def __init__(self, data, settings):
+    def __init__(self, data: Any, settings: Any):
         super().__init__()
         self.data = data
         self.settings = settings
-        name = name_for(settings.data)
-        self.recipe = recipe_of(name)
-        self.space = space_of(name)
+        self.recipe = recipe_of(settings.data)
         self.progress = None
 
-    def settings_at(self, hp):
-        """The settings of a trial."""
-        return dataclasses.replace(
-            self.settings, **choose(hp, self.settings.search, self.space)
-        )
+    def settings_at(self, hp: keras_tuner.HyperParameters) -> Any:
+        """Returns the settings of a trial."""
+        point = choose(hp, self.settings.search, self.recipe)
+        return self.settings.changed(**point)
 
-    def build(self, hp):
-        """A compiled model, adapted to the train split."""
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Returns a compiled model, adapted to the train split."""
         settings = self.settings_at(hp)
         train_data = self.recipe.train_batches(self.data, settings)
-        return build_for(self.recipe, self.data, train_data, settings)
+        return self.recipe.build_model(settings, self.data, train_data)
 
-    def fit(self, hp, model, callbacks=(), epochs=None, **kwargs):
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        epochs: int | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Trains a model within the limits of a trial.
 
         Args:
-            hp: `keras_tuner.HyperParameters`.
+            hp: The point of the search space.
             model: What `build` gave.
             callbacks: Those of the tuner.
-            epochs: int. The last epoch, where the tuner says so.
+            epochs: The last epoch, where the tuner says so.
             **kwargs: Of `keras.Model.fit`.
-
-        Returns:
-            `keras.callbacks.History`.
         """
         settings = self.settings_at(hp)
         train_data = self.recipe.train_batches(self.data, settings)
@@ -92,3 +95,19 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             callbacks=[SetEpoch(train_data), limits, *callbacks],
             **{"verbose": 0, **kwargs},
         )
+
+
+def choose(
+    hp: keras_tuner.HyperParameters, names: Sequence[str], space: Recipe
+) -> dict[str, Any]:
+    """Returns one point of the search space of a recipe, as settings."""
+    chosen = {}
+    for name in names:
+        if name in space.ranges:
+            low, high = space.ranges[name]
+            chosen[name] = hp.Float(name, low, high, sampling="log")
+        else:
+            values = list(space.choices[name])
+            ordered = not isinstance(values[0], str)
+            chosen[name] = hp.Choice(name, values, ordered=ordered)
+    return chosen

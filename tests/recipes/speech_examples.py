@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from recipes.speech.config import PrepareSpeechSettings
+from recipes.speech.config import prepare_settings
 from recipes.speech.data import prepare
 
 
@@ -80,8 +80,8 @@ def voices(root, num_recordings=10, rate=8000):
 def prepare_quietly(source, out, **given):
     """Prepares; gives the lines that it would print."""
     lines = []
-    settings = PrepareSpeechSettings.from_given(
-        {"source": str(source), "out": str(out), **given}
+    settings = prepare_settings(given.get("corpus", "folder")).changed(
+        source=str(source), out=str(out), **given
     )
     prepare(settings, lines.append, show_progress=False)
     return lines

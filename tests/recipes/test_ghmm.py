@@ -11,13 +11,14 @@ import keras_fivo as kf
 from recipes.errors import RecipeError
 from recipes.experiments.gap_measurement import Gap, exact_values, measure
 from recipes.experiments.gaps import GapSettings, table, verdict
-from recipes.ghmm import recipe
-from recipes.ghmm.config import EvaluateSettings, FitSettings, SampleSettings
 from recipes.ghmm.data import Chains, Process
 from recipes.ghmm.models import build_cell, exact_log_evidence
+from recipes.ghmm.recipe import GaussianChain
+from recipes.settings.common import EvaluateSettings
 from recipes.training.evaluation import evaluate_bounds
 
-SMALL = FitSettings(
+recipe = GaussianChain()
+SMALL = recipe.fit_settings(
     num_steps=5,
     num_sequences=12,
     batch_size=3,
@@ -124,7 +125,7 @@ def test_a_process_that_there_is_not_is_refused(change, message):
     ],
 )
 def test_what_cannot_be_trained_is_refused(change, message):
-    settings = dataclasses.replace(SMALL, **change)
+    settings = SMALL.changed(**change)
     with pytest.raises(RecipeError, match=f"Received: {message}"):
         data = recipe.load(settings)
         recipe.build_model(settings, data, recipe.train_batches(data, settings))
@@ -135,9 +136,7 @@ def trained(tmp_path_factory):
     """A trained model, and what `load_trained` would say of it."""
     keras.utils.set_random_seed(0)
     folder = tmp_path_factory.mktemp("chain")
-    settings = dataclasses.replace(
-        SMALL, run=str(folder), learn_model=True, updates=8
-    )
+    settings = SMALL.changed(run=str(folder), learn_model=True, updates=8)
     data = recipe.load(settings)
     train = recipe.train_batches(data, settings)
     valid = recipe.evaluation_batches(data.split("valid"), 4)
@@ -201,7 +200,7 @@ def test_evaluation_tells_gaps_and_log_weights_by_step(trained, capsys):
 
 def test_samples_are_pictures_and_arrays(trained, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    settings = SampleSettings(
+    settings = recipe.sample_settings.changed(
         run="here",
         split="valid",
         output=str(tmp_path),
@@ -218,7 +217,7 @@ def test_samples_are_pictures_and_arrays(trained, tmp_path):
         assert found["prefixes"].shape == (1, 3, 1)
         assert found["samples"].shape == (1, 4, 2)
         assert np.isfinite(found["samples"]).all()
-    long = dataclasses.replace(settings, sample_length=9)
+    long = settings.changed(sample_length=9)
     with pytest.raises(RecipeError, match="Received: prefix_length=3"):
         recipe.sample(trained, long)
 

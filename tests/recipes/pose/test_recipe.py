@@ -8,21 +8,15 @@ from recipes.data.sequence_dataset import SequenceDataset
 from recipes.errors import RecipeError
 from recipes.pose import figures
 from recipes.pose.animation import write_animation
-from recipes.pose.config import EMISSIONS, FitSettings, SampleSettings
 from recipes.pose.drawing import Strip
 from recipes.pose.files import read_splits
 from recipes.pose.plots import plot_strips
 from recipes.pose.poses import Poses
+from recipes.pose.recipe import Pose
 
-SMALL = {"latent_dim": 2, "units": 4, "batch_size": 2}
+RECIPE = Pose()
+SMALL = RECIPE.fit_settings("figures", latent_dim=2, units=4, batch_size=2)
 SIZES = {"train": 2, "valid": 1, "test": 2}
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    import recipes.pose.recipe
-
-    return recipes.pose.recipe
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +27,15 @@ def poses():
 
 
 @pytest.fixture(scope="module")
-def trained(recipe, poses, tmp_path_factory):
-    settings = FitSettings(**SMALL)
-    train = recipe.train_batches(poses, settings)
-    model = recipe.build_model(settings, poses, train)
+def trained(poses, tmp_path_factory):
+    settings = SMALL
+    train = RECIPE.train_batches(poses, settings)
+    model = RECIPE.build_model(settings, poses, train)
     folder = tmp_path_factory.mktemp("run")
     return types.SimpleNamespace(model=model, folder=folder, sequences=poses)
 
 
-def test_inputs_are_those_of_the_original(recipe, golden, shared_dir):
+def test_inputs_are_those_of_the_original(golden, shared_dir):
     # Shifted by one step, less the mean that the file gives, zero where
     # padded; 4 values a step instead of 64.
     path = shared_dir / "golden" / "synthetic_pose.pkl"
@@ -50,7 +44,7 @@ def test_inputs_are_those_of_the_original(recipe, golden, shared_dir):
     batches = SequenceDataset(
         found["train"], 2, shuffle=False, bucket_boundaries=[5], pad_batch=False
     )
-    model = recipe.build_model(FitSettings(**SMALL), poses, batches)
+    model = RECIPE.build_model(SMALL, poses, batches)
     expected = golden("datasets")
     for index in range(2):
         name = f"pose/bs2/batch{index}"
@@ -70,38 +64,38 @@ def test_inputs_are_those_of_the_original(recipe, golden, shared_dir):
 
 
 @pytest.mark.slow  # compiles the training step
-def test_a_model_learns_and_is_judged(recipe, poses, trained):
-    train = recipe.train_batches(poses, FitSettings(**SMALL))
+def test_a_model_learns_and_is_judged(poses, trained):
+    train = RECIPE.train_batches(poses, SMALL)
     history = trained.model.fit(train, epochs=4, shuffle=False, verbose=0)
     bounds = history.history["bound_per_step"]
     assert np.isfinite(bounds).all() and bounds[-1] > bounds[0]
-    batches = recipe.evaluation_batches(poses.test, 3, 2)
+    batches = RECIPE.evaluation_batches(poses.test, 3, 2)
     found = trained.model.evaluate(batches, return_dict=True, verbose=0)
     assert found["bound_per_step"] > bounds[0]
-    label, value = recipe.baseline(poses, "test")
+    label, value = RECIPE.baseline(poses, "test")
     assert label == "independent Normals" and np.isfinite(value)
 
 
-@pytest.mark.parametrize("name", EMISSIONS)
-def test_each_emission_has_the_least_scale_of_the_settings(recipe, poses, name):
-    head = recipe.emission(FitSettings(emission=name, min_scale=0.25), poses)
+@pytest.mark.parametrize("name", RECIPE.choices["emission"])
+def test_each_emission_has_the_least_scale_of_the_settings(poses, name):
+    head = RECIPE.emission(SMALL.changed(emission=name, min_scale=0.25), poses)
     assert name.replace("_", "") == type(head).__name__.lower()[: -len("head")]
     assert head.min_scale == 0.25
 
 
 @pytest.mark.parametrize("prefix_length", [3, 0])
 def test_samples_are_written_as_arrays_picture_and_animation(
-    recipe, trained, tmp_path, prefix_length
+    trained, tmp_path, prefix_length
 ):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    settings = SampleSettings(
+    settings = RECIPE.sample_settings.changed(
         prefix_length=prefix_length,
         sample_length=4,
         num_samples=2,
         num_particles=3,
         output=str(tmp_path / "out"),
     )
-    written = recipe.sample(trained, settings)
+    written = RECIPE.sample(trained, settings)
     names = [pathlib.Path(path).name for path in written]
     assert names == ["samples.npz", "figures.png", "figures.gif"]
     assert sorted(names) == sorted(p.name for p in tmp_path.glob("out/*"))
@@ -117,10 +111,12 @@ def test_samples_are_written_as_arrays_picture_and_animation(
         assert animation.info["duration"] == 80
 
 
-def test_a_prefix_that_no_sequence_has_is_refused(recipe, trained, tmp_path):
-    settings = SampleSettings(prefix_length=7, output=str(tmp_path / "out"))
+def test_a_prefix_that_no_sequence_has_is_refused(trained, tmp_path):
+    settings = RECIPE.sample_settings.changed(
+        prefix_length=7, output=str(tmp_path / "out")
+    )
     with pytest.raises(RecipeError, match="Received: prefix_length=7"):
-        recipe.sample(trained, settings)
+        RECIPE.sample(trained, settings)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,10 +9,12 @@ import pytest
 from scipy import stats
 
 from recipes.errors import RecipeError
-from recipes.speech import digits, recipe
+from recipes.settings.base import choices_of
+from recipes.speech import digits
 from recipes.speech.baselines import linear_prediction, white_noise
-from recipes.speech.config import EMISSIONS, FitSettings
+from recipes.speech.config import FitSettings
 from recipes.speech.loading import load_speech
+from recipes.speech.recipe import Speech
 from tests.recipes.speech_examples import (
     noise,
     prepare_quietly,
@@ -20,6 +22,9 @@ from tests.recipes.speech_examples import (
     wav_bytes,
     write,
 )
+
+recipe = Speech()
+EMISSIONS = choices_of(FitSettings.model_fields["emission"].annotation)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def prepared(tmp_path_factory):
 
 
 def settings(**given):
-    return FitSettings.from_given({"data": "speech", **given})
+    return recipe.fit_settings("speech", **given)
 
 
 def write_digits(folder, takes=8):
@@ -45,7 +50,7 @@ def test_training_takes_clips_and_testing_whole_recordings(prepared):
     data = recipe.load(settings(data_path=str(prepared)))
     whole = data.split("train")
     for given, longest in (
-        ({}, whole.lengths.max()),
+        ({"clip_seconds": None}, whole.lengths.max()),
         ({"clip_seconds": 0.05}, 5),
         ({"chunk_length": 3}, 3),
     ):
@@ -53,8 +58,8 @@ def test_training_takes_clips_and_testing_whole_recordings(prepared):
         longest_shown = max(batch["mask"].sum(1).max() for batch in batches)
         steps = sum(batch["mask"].sum() for batch in batches)
         assert (longest_shown, steps) == (longest, whole.lengths.sum())
-    assert FitSettings.from_given({"data": "timit"}).clip_seconds == 0.5
-    assert FitSettings.from_given({"data": "digits"}).clip_seconds is None
+    assert recipe.fit_settings("timit").clip_seconds == 0.5
+    assert recipe.fit_settings("digits").clip_seconds is None
 
 
 def test_each_emission_is_known_by_name(prepared):

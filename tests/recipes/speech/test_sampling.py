@@ -11,15 +11,16 @@ import pytest
 
 import keras_fivo as kf
 from recipes.cli import main
-from recipes.cli.trained import load_trained
 from recipes.errors import RecipeError
-from recipes.speech import recipe, sampling
+from recipes.speech import sampling
 from recipes.speech.audio import open_recording
-from recipes.speech.config import SampleSettings
 from recipes.speech.plots import spectrogram
+from recipes.speech.recipe import Speech
 from recipes.speech.wav import write_wav
+from recipes.training.trained import load_trained
 from tests.recipes.speech_examples import prepare_quietly, voices
 
+recipe = Speech()
 SIZE = 80
 SMALL = [
     "latent_dim=2",
@@ -51,13 +52,13 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(run):
-    return load_trained(SampleSettings(run=str(run)))
+    return load_trained(recipe.sample_settings.changed(run=str(run)))
 
 
 @pytest.fixture
 def sounds(trained, tmp_path):
     pytest.importorskip("matplotlib")
-    settings = SampleSettings(
+    settings = recipe.sample_settings.changed(
         prefix_length=3,
         sample_length=4,
         num_samples=2,
@@ -95,7 +96,9 @@ def test_sounds_are_written_as_wav_files_and_pictures(trained, sounds):
 
 
 def test_a_prefix_must_be_shorter_than_a_recording(trained):
-    settings = SampleSettings(prefix_length=999, sample_length=4, num_samples=2)
+    settings = recipe.sample_settings.changed(
+        prefix_length=999, sample_length=4, num_samples=2
+    )
     with pytest.raises(RecipeError, match="Received: prefix_length=999"):
         sampling.sample(trained, settings)
 

@@ -80,6 +80,6 @@ def test_bad_arguments_leave_no_file(tmp_path, change, message):
 def test_without_matplotlib_the_error_says_what_to_install(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "keras_fivo\[plots\]"'):
         plot_rolls(tmp_path / "rolls.png", [ROLL])

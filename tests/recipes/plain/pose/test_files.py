@@ -3,10 +3,11 @@ import pickle
 import numpy as np
 import pytest
 
-from recipes.pose import config, data, search_space
+from recipes.pose import data
 from recipes.pose.data import independent_baseline, load
 from recipes.pose.files import read_splits, write_npz
 from recipes.pose.poses import SPLITS, Poses
+from recipes.pose.recipe import Pose
 
 
 def content(**changes):
@@ -174,7 +175,5 @@ def test_the_baseline_is_that_of_scipy():
 
 
 def test_what_is_declared_twice_is_the_same():
-    assert config.NAMES == data.NAMES
-    assert search_space.CHOICES["emission"] == config.EMISSIONS
-    searched = {*search_space.CHOICES, *search_space.RANGES}
-    assert searched <= set(config.FitSettings().as_dict())
+    known = [one.settings.data for one in Pose().data_sets]
+    assert tuple(known) == data.NAMES

@@ -316,12 +316,12 @@ def test_a_file_is_replaced_only_if_asked(tmp_path):
 
 
 def test_the_verb_explains_itself(capsys, tmp_path):
-    assert main(["prepare"]) == 0
+    assert main(["prepare", "--help"]) == 0
     assert "prepare speech" in capsys.readouterr().out
     assert main(["prepare", "speech", "--help"]) == 0
     assert "--skip-corrupt" in capsys.readouterr().out
     assert main(["prepare", "music"]) == 2
-    assert "Received: 'music'" in capsys.readouterr().err
+    assert "Received: recipe='music'" in capsys.readouterr().err
     assert main(["prepare", "speech", "corpus=timit"]) == 2
     assert "Received: source=None" in capsys.readouterr().err
     with pytest.raises(RecipeError, match="Received: source="):

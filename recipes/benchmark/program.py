@@ -1,12 +1,19 @@
 """`benchmark`: the speed of the training step."""
 
 import os
+from typing import Annotated, Any, ClassVar, Literal
 
-from recipes.benchmark.config import BACKENDS, BenchmarkSettings
 from recipes.errors import RecipeError, told_to_the_user
-from recipes.settings.options import parse, parser_of
+from recipes.settings.base import (
+    FilePath,
+    Metavar,
+    Positive,
+    PositiveFloat,
+    Settings,
+)
+from recipes.settings.common import BOUNDS, Bound, Cell, Proposal
+from recipes.settings.program import Program
 
-SUMMARY = "Measure the training step, alone and within fit."
 _DESCRIPTION = """\
 Measures the compiled training step by itself, after compilation, on random
 piano rolls of full length: updates per second, and milliseconds per padded time
@@ -24,34 +31,63 @@ _HEADER = (
 )
 
 
-def parser():
-    """The argument parser."""
-    return parser_of(
-        BenchmarkSettings, "python -m recipes benchmark", _DESCRIPTION
-    )
+class WorkSettings(Settings):
+    """What is computed."""
+
+    heading: ClassVar[str] = "Work"
+    backends: tuple[Literal["jax", "tensorflow", "torch"], ...] | None = None
+    """Names of the backends, as in jax,torch. If they are not set, the one of
+    KERAS_BACKEND."""
+    jit_compile: Literal["true", "false", "both"] = "both"
+    """Whether the training step is compiled; on JAX it always is."""
+    model: Cell = "vrnn"
+    """Cell of the model."""
+    bounds: tuple[Bound, ...] = BOUNDS
+    """Names of the bounds, as in elbo,fivo."""
+    num_particles: tuple[Positive, ...] = (4, 16)
+    """Numbers of particles, as in 4,16; ELBO always has one."""
+    units: Positive = 64
+    """Size of all layers and of the latent."""
+    features: Positive = 88
+    """Number of features of an observation."""
+    steps: Positive = 84
+    """Number of time steps of each sequence."""
+    batch: Positive = 4
+    """Number of sequences in the batch."""
+    proposal: Proposal = "filtering"
+    """Proposal of the cell."""
 
 
-def main(argv):
-    """Runs the verb."""
-    given = parse(BenchmarkSettings, argv, parser())
-    run_benchmark(BenchmarkSettings.from_given(given))
+class BenchmarkSettings(WorkSettings):
+    """What `benchmark` can be told."""
+
+    heading: ClassVar[str] = "Measurement"
+    against: Annotated[str, Metavar("COMMAND")] | None = None
+    """Command to run in turn, which prints `... X updates/s, ...`; {bound},
+    {num_particles}, {steps} and {batch} stand for those of the work."""
+    rounds: Positive = 3
+    """Number of rounds, of which medians are reported."""
+    seconds: PositiveFloat = 1.0
+    """Number of seconds that a round takes, about."""
+    threads: Positive | None = None
+    """Number of threads of each program, on as many cores. If it is not set,
+    each takes as many as it likes."""
+    fit: bool = True
+    """Whether to measure what `fit` adds, too."""
+    output: FilePath | None = None
+    """JSON file to write."""
 
 
-def run_benchmark(settings):
+def run_benchmark(settings: BenchmarkSettings) -> list[dict[str, Any]]:
     """Measures as the settings say; prints a table.
 
-    Args:
-        settings: `BenchmarkSettings`.
-
     Returns:
-        A list of dicts, one for each workload.
+        A dict for each workload.
     """
     from recipes.benchmark.runner import measure, workloads
     from recipes.training.run_folder import write_json
 
     backends = settings.backends or (_own_backend(),)
-    _check("backends", backends, BACKENDS)
-    _check("bounds", settings.bounds, ("elbo", "iwae", "fivo"))
     print(
         f"{settings.model}, {settings.units} units, {settings.features} "
         f"features, batch {settings.batch}, {settings.steps} steps, "
@@ -78,7 +114,7 @@ def run_benchmark(settings):
     return found
 
 
-def _own_backend():
+def _own_backend() -> str:
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]
     import keras
@@ -86,16 +122,7 @@ def _own_backend():
     return keras.backend.backend()
 
 
-def _check(name, values, known):
-    for value in values:
-        if value not in known:
-            raise RecipeError(
-                f"`{name}` may name {', '.join(known)}. "
-                f"Received: {name} with {value!r}."
-            )
-
-
-def _row(found):
+def _row(found: dict[str, Any]) -> str:
     fit = "failed" if "fit_error" in found else ""
     if "fit_overhead" in found:
         fit = f"{found['fit_overhead']:+.0%}"
@@ -110,8 +137,17 @@ def _row(found):
     )
 
 
-def _name(backend, workload):
+def _name(backend: str, workload: dict[str, Any]) -> str:
     return (
         f"{backend:<10} {'yes' if workload['jit_compile'] else 'no':<3} "
         f"{workload['bound']:<5} {workload['num_particles']:>3}"
     )
+
+
+BENCHMARK = Program(
+    "python -m recipes benchmark",
+    "Measures the training step, alone and within fit.",
+    _DESCRIPTION,
+    BenchmarkSettings(),
+    run_benchmark,
+)

@@ -1,0 +1,167 @@
+"""The verbs: what each is told, and what it runs.
+
+Nothing here imports Keras before a verb runs: help is quick.
+"""
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from recipes.benchmark.program import BENCHMARK
+from recipes.cli.demo import DEMO
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.recipe import Recipe
+from recipes.registry import RECIPES, recipe_of, recipe_of_run
+from recipes.settings.base import Settings
+from recipes.settings.common import EvaluateSettings, PrepareSettings
+from recipes.settings.program import Program
+
+Given = Mapping[str, str]
+
+_FIT = """\
+Trains a latent sequence model. Keeps the best model, by the bound on the
+validation split, as best.keras in the folder of the run. A run that was killed
+goes on when the same command is given again. The settings and their defaults
+depend on the data: `python -m recipes fit DATA --help` shows them, and
+`python -m recipes list` the names.
+
+  python -m recipes fit bach
+  python -m recipes fit jsb data_path=jsb.npz bound=fivo num_particles=4 \\
+      run=runs/jsb-fivo"""
+_EVALUATE = """\
+Prints the three bounds of the best model of a run, in nats per step (sum of
+bounds / sum of lengths) and per sequence, beside a simple baseline.
+
+  python -m recipes evaluate runs/jsb-fivo
+  python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16"""
+_TUNE = """\
+Searches for settings whose validation bound is best. Judges all trials by one
+bound with the same particles and noise, whatever they are trained with. Limits
+of updates and minutes are those of each trial. A search that was killed goes on
+when the same command is given again; the trial that was cut off is run anew.
+Keeps the best model as best.keras.
+
+  python -m recipes tune bach trials=12 minutes=3
+  python -m recipes tune jsb data_path=jsb.npz search=learning_rate,dropout \\
+      bound=fivo num_particles=4 algorithm=random"""
+
+
+def _list(settings: Settings) -> None:
+    print(f"{'data':<12} {'recipe':<10}  what")
+    for recipe in RECIPES:
+        for known in recipe.data_sets:
+            print(f"{known.settings.data:<12} {recipe.name:<10}  {known.about}")
+    print(
+        "\nMusic but bach is downloaded and checked, or read from a file with "
+        "data_path=FILE\n(.npz, .mat or .pkl); recipes/RECIPE/README.md tells "
+        "of the others.\nTry: python -m recipes fit bach"
+    )
+
+
+def _preparing(given: Given) -> tuple[Recipe, PrepareSettings]:
+    """The recipe that is to prepare data, and its settings."""
+    found = {
+        recipe.name: (recipe, settings)
+        for recipe in RECIPES
+        if (settings := recipe.prepare_settings(given)) is not None
+    }
+    name = given.get("recipe", next(iter(found)))
+    if name not in found:
+        raise RecipeError(
+            "`recipe` is one of those that prepare data, "
+            f"{', '.join(found)}. Received: recipe={name!r}."
+        )
+    return found[name]
+
+
+def _prepare(settings: PrepareSettings) -> None:
+    recipe, _ = _preparing({"recipe": settings.recipe})
+    # Being terminated cleans up as an interrupt from the keyboard does.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with told_to_the_user():
+            recipe.prepare(settings)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _fit(settings: Any) -> None:
+    from recipes.training.fitting import run_fit
+
+    run_fit(settings)
+
+
+def _evaluate(settings: EvaluateSettings) -> None:
+    from recipes.training.evaluation import run_evaluate
+
+    run_evaluate(settings)
+
+
+def _sample(settings: Any) -> None:
+    from recipes.training.trained import run_sample
+
+    run_sample(settings)
+
+
+def _tune(settings: Any) -> None:
+    from recipes.training.tune import run_tune
+
+    run_tune(settings)
+
+
+_PROGRAMS = (
+    Program(
+        "python -m recipes list",
+        "Lists the data sets and what is needed for them.",
+        "Lists the data sets and what is needed for them.",
+        Settings(),
+        _list,
+    ),
+    Program(
+        "python -m recipes prepare",
+        "Turns recordings into a data set that is read piece by piece.",
+        lambda given: _preparing(given)[0].prepare_help,
+        lambda given: _preparing(given)[1],
+        _prepare,
+        positional="recipe",
+    ),
+    Program(
+        "python -m recipes fit",
+        "Trains a model, or resumes a training that was stopped.",
+        _FIT,
+        lambda given: recipe_of(given.get("data")).fit_settings(
+            given.get("data", "")
+        ),
+        _fit,
+        positional="data",
+    ),
+    Program(
+        "python -m recipes evaluate",
+        "Prints the ELBO, IWAE and FIVO bounds of a trained model.",
+        _EVALUATE,
+        EvaluateSettings(),
+        _evaluate,
+        positional="run",
+    ),
+    Program(
+        "python -m recipes sample",
+        "Continues sequences: arrays, pictures, and what can be heard.",
+        lambda given: recipe_of_run(given).sample_help,
+        lambda given: recipe_of_run(given).sample_settings,
+        _sample,
+        positional="run",
+    ),
+    Program(
+        "python -m recipes tune",
+        "Searches for better settings with KerasTuner.",
+        _TUNE,
+        lambda given: recipe_of(given.get("data")).tune_settings(
+            given.get("data", "")
+        ),
+        _tune,
+        positional="data",
+    ),
+    BENCHMARK,
+    DEMO,
+)
+VERBS = {verb.command.split()[-1]: verb for verb in _PROGRAMS}

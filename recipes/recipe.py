@@ -1,0 +1,205 @@
+"""What a recipe is: data sets of one kind, and what the verbs do with them."""
+
+import dataclasses
+import pathlib
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import pydantic
+
+from recipes.errors import RecipeError
+from recipes.settings.common import (
+    EvaluateSettings,
+    FitSettings,
+    PrepareSettings,
+    SampleSettings,
+    SearchSettings,
+)
+
+if typing.TYPE_CHECKING:
+    import keras
+
+    import keras_fivo as kf
+    from recipes.data.sequence_dataset import SequenceDataset
+    from recipes.training.trained import Trained
+
+Data = TypeVar("Data")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A data set that a recipe knows by name.
+
+    Attributes:
+        settings: What `fit` is told where nothing else is said; its `data` is
+            the name.
+        about: One line for the list of data sets.
+    """
+
+    settings: FitSettings
+    about: str
+
+
+class Recipe(Generic[Data]):
+    """Data sets of one kind, and what the verbs do with them.
+
+    A subclass names its data sets, loads them, and says how to sample; what
+    else there is has a default. It must not import Keras before a method is
+    called: then help and lists are quick. `Data` is what `load` returns: it
+    has `split(name)`, the sequences of a split, and `digest()`, a text that
+    tells one content from another.
+
+    Attributes:
+        name: Name of the recipe, and of its folder.
+        data_sets: The data sets; the first is the usual one.
+        sample_settings: What `sample` is told where nothing else is said.
+        sample_help: What the help of `sample` says.
+        prepare_help: What the help of `prepare` says.
+        choices: Values that a search may try, by setting.
+        ranges: Ends of the logarithmic scale that a search may draw from, by
+            setting.
+        searched: Names of the settings that a search changes if it is told
+            nothing else.
+    """
+
+    name: ClassVar[str]
+    data_sets: ClassVar[tuple[DataSet, ...]]
+    sample_settings: ClassVar[SampleSettings] = SampleSettings()
+    sample_help: ClassVar[str] = "Continues the beginnings of sequences."
+    prepare_help: ClassVar[str] = ""
+    choices: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "bound": ("elbo", "iwae", "fivo"),
+        "proposal": ("filtering", "smoothing"),
+        "num_particles": (4, 8, 16),
+        "latent_dim": (16, 32, 64),
+        "units": (32, 64, 128),
+        "dropout": (0.0, 0.1, 0.2),
+        "weight_decay": (0.0, 1e-3, 1e-2),
+        "batch_size": (4, 8, 16),
+    }
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "learning_rate": (1e-4, 3e-3),
+    }
+    searched: ClassVar[tuple[str, ...]] = (
+        "learning_rate",
+        "latent_dim",
+        "units",
+        "proposal",
+        "bound",
+        "num_particles",
+        "dropout",
+    )
+
+    def fit_settings(self, data: str = "", **given: Any) -> FitSettings:
+        """Returns the settings of `fit` for a data set.
+
+        Args:
+            data: Name of the data set. Default: the usual one.
+            **given: Settings that differ from those that suit it.
+        """
+        for known in self.data_sets:
+            if known.settings.data == data or not data:
+                return known.settings.changed(**given)
+        names = ", ".join(known.settings.data for known in self.data_sets)
+        raise RecipeError(
+            f"The data sets of {self.name} are {names}. "
+            f"Received: data={data!r}."
+        )
+
+    def tune_settings(self, data: str = "", **given: Any) -> Any:
+        """Returns the settings of `tune`: those of `fit`, and of the search.
+
+        Args:
+            data: As for `fit_settings`.
+            **given: As for `fit_settings`.
+        """
+        usual = self.fit_settings(data)
+        about = SearchSettings.model_fields["search"].description
+        known = Literal[(*self.choices, *self.ranges)]  # type: ignore[valid-type]
+        cls = pydantic.create_model(
+            "TuneSettings",
+            __base__=(SearchSettings, type(usual)),
+            search=(
+                tuple[known, ...],
+                pydantic.Field(self.searched, description=about),
+            ),
+        )
+        kept = {k: v for k, v in usual if k not in SearchSettings.model_fields}
+        return cls(**{**kept, **given})
+
+    def load(self, settings: Any, show_progress: bool = True) -> Data:
+        """Returns the data set that the settings name."""
+        raise NotImplementedError
+
+    def sample(self, trained: "Trained", settings: Any) -> list[pathlib.Path]:
+        """Samples from a trained model; returns the files that it wrote."""
+        raise NotImplementedError
+
+    def prepare_settings(
+        self, given: Mapping[str, str]
+    ) -> PrepareSettings | None:
+        """Returns what `prepare` is told where nothing else is said.
+
+        Args:
+            given: Texts of the command line.
+
+        Returns:
+            `None` if there is nothing to prepare.
+        """
+        return None
+
+    def prepare(self, settings: Any) -> pathlib.Path:
+        """Makes a file that `load` reads; returns its path."""
+        raise NotImplementedError
+
+    def emission(self, settings: Any, data: Data) -> Any:
+        """Returns the head of p(x_t given the latents and the past)."""
+        return settings.emission
+
+    def train_batches(self, data: Any, settings: Any) -> "SequenceDataset":
+        """Returns shuffled batches of the train split."""
+        from recipes.data.sequence_dataset import SequenceDataset
+
+        return SequenceDataset(
+            data.split("train"),
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            num_buckets=settings.num_buckets,
+            chunk_length=settings.chunk_length,
+        )
+
+    def evaluation_batches(
+        self, sequences: Any, num_particles: int, latent_dim: int
+    ) -> "SequenceDataset":
+        """Returns batches in order, as large as memory and speed allow."""
+        from recipes.data.batches import evaluation_batches
+
+        return evaluation_batches(sequences, num_particles, latent_dim)
+
+    def build_model(
+        self, settings: Any, data: Data, train: "SequenceDataset"
+    ) -> "kf.LatentSequenceModel":
+        """Returns a compiled model that is adapted to the training data."""
+        from recipes.training.modelling import build_model
+
+        return build_model(settings, train, self.emission(settings, data))
+
+    def callbacks(
+        self, model: "kf.LatentSequenceModel", data: Data, settings: Any
+    ) -> "list[keras.callbacks.Callback]":
+        """Returns callbacks of `fit`, which come first and may add to logs."""
+        return []
+
+    def baseline(self, data: Data, split: str) -> tuple[str, float] | None:
+        """Returns the name of a simple predictor and its nats per step."""
+        return None
+
+    def after_evaluation(
+        self,
+        trained: "Trained",
+        settings: EvaluateSettings,
+        content: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Returns what `evaluate` writes, after telling more of it."""
+        return content

@@ -1,0 +1,119 @@
+"""Finds a trained model, and the data that it was trained on."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import keras
+
+import keras_fivo as kf
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.recipe import Recipe
+from recipes.registry import recipe_of
+from recipes.settings.common import (
+    FitSettings,
+    SampleSettings,
+    TrainedSettings,
+)
+from recipes.training.run_folder import RunFolder
+
+
+@dataclasses.dataclass
+class Trained:
+    """A trained model and what belongs to it.
+
+    Attributes:
+        model: The model.
+        model_path: Path of its file.
+        folder: Path of the folder to write to.
+        data: Name of the data set.
+        recipe: Recipe that knows the data set.
+        sequences: What the recipe's `load` gave.
+        trained_with: Settings of the training; the usual ones for what is not
+            known.
+    """
+
+    model: kf.LatentSequenceModel
+    model_path: pathlib.Path
+    folder: pathlib.Path
+    data: str
+    recipe: Recipe
+    sequences: Any
+    trained_with: FitSettings
+
+
+def run_sample(settings: SampleSettings) -> list[pathlib.Path]:
+    """Samples as the settings say; returns the files that were written."""
+    trained = load_trained(settings)
+    written = trained.recipe.sample(trained, settings)
+    for path in written:
+        print(f"  {path}")
+    return written
+
+
+def load_trained(settings: TrainedSettings) -> Trained:
+    """Loads the model and the data that a verb is to use.
+
+    Args:
+        settings: Their `data` and `data_path`, if set, take the place of
+            those of the run.
+
+    Raises:
+        RecipeError: There is no model, or no data.
+    """
+    model_path = _model_path(settings.run)
+    record = RunFolder(model_path.parent).read_record()
+    known = record["settings"] if record else {}
+    data = settings.data or known.get("data")
+    if data is None:
+        raise RecipeError(
+            "The file does not say which data it was trained on: name them "
+            f"with data=... Received: run={settings.run!r}."
+        )
+    data_path = settings.data_path
+    if data_path is None and data == known.get("data"):
+        data_path = known.get("data_path")
+    recipe = recipe_of(data)
+    usual = recipe.fit_settings(data)
+    same = {name: value for name, value in known.items() if name in dict(usual)}
+    trained_with = usual.changed(
+        **{**same, "data": data, "data_path": data_path}
+    )
+    with told_to_the_user():
+        sequences = recipe.load(trained_with)
+    return Trained(
+        _load_model(model_path),
+        model_path,
+        model_path.parent,
+        data,
+        recipe,
+        sequences,
+        trained_with,
+    )
+
+
+def _model_path(run: str) -> pathlib.Path:
+    if not run:
+        raise RecipeError(
+            "Name the folder of a run or a .keras file. "
+            "Received: no `run`. `python -m recipes fit` makes one."
+        )
+    path = pathlib.Path(run).expanduser()
+    path = path if path.suffix == ".keras" else path / "best.keras"
+    if not path.is_file():
+        raise RecipeError(
+            f"There is no trained model here: {str(path)!r} is missing. "
+            f"Received: run={run!r}. `python -m recipes fit` makes one."
+        )
+    return path
+
+
+def _load_model(path: pathlib.Path) -> kf.LatentSequenceModel:
+    with told_to_the_user(f"{path} cannot be loaded. "):
+        model = keras.saving.load_model(path, compile=False)
+        if not isinstance(model, kf.LatentSequenceModel):
+            raise TypeError(
+                "The model must be a LatentSequenceModel. "
+                f"Received: {type(model).__name__}"
+            )
+    return model
