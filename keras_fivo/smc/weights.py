@@ -1,4 +1,4 @@
-"""Sums over log-weights that stay finite, or -inf, and have gradients."""
+"""Sums over log-weights: of weights of zero -inf, of NaN NaN."""
 
 import math
 
@@ -17,15 +17,16 @@ def log_sum_exp(log_weights: Tensor) -> Tensor:
         log_weights: `(..., particles)`, in nats; -inf is a weight of zero.
 
     Returns:
-        `(...)`, in nats.
+        `(...)`, in nats; NaN where any of the log-weights is.
     """
     largest = ops.stop_gradient(ops.max(log_weights, axis=-1))
-    alive = largest > -math.inf
-    shift = ops.where(alive, largest, ops.zeros_like(largest))
+    shift = ops.where(largest > -math.inf, largest, ops.zeros_like(largest))
     total = ops.sum(ops.exp(log_weights - ops.expand_dims(shift, -1)), axis=-1)
-    safe = ops.where(alive, total, ops.ones_like(total))
-    dead = ops.full_like(total, -math.inf)
-    return ops.where(alive, ops.log(safe) + shift, dead)
+    # Not the largest tells: some backends' maximum passes over NaN.
+    dead = total == 0
+    safe = ops.where(dead, ops.ones_like(total), total)
+    nothing = ops.full_like(total, -math.inf)
+    return ops.where(dead, nothing, ops.log(safe) + shift)
 
 
 def log_mean_exp(log_weights: Tensor) -> Tensor:
@@ -42,20 +43,19 @@ def normalize_weights(log_weights: Tensor) -> Tensor:
             taken out first, so none of their differences is rounded away.
     """
     largest = ops.max(log_weights, axis=-1, keepdims=True)
-    alive = largest > -math.inf
-    shift = ops.where(alive, largest, ops.zeros_like(largest))
+    shift = ops.where(largest > -math.inf, largest, ops.zeros_like(largest))
     weights = ops.exp(log_weights - shift)
     total = ops.sum(weights, axis=-1, keepdims=True)
-    return weights / ops.where(alive, total, ops.ones_like(total))
+    return weights / ops.where(total == 0, ops.ones_like(total), total)
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
     """(sum of weights)^2 / sum of squared weights, over the last axis.
 
     Between 1 and the number of particles (Kong et al., 1994); 0 where all
-    weights are zero.
+    weights are zero, and NaN where any is.
     """
     squares = ops.sum(ops.square(normalize_weights(log_weights)), axis=-1)
-    alive = squares > 0
-    safe = ops.where(alive, squares, ops.ones_like(squares))
-    return ops.where(alive, 1.0 / safe, ops.zeros_like(squares))
+    dead = squares == 0
+    safe = ops.where(dead, ops.ones_like(squares), squares)
+    return ops.where(dead, ops.zeros_like(squares), 1.0 / safe)

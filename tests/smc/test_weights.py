@@ -56,6 +56,15 @@ def test_the_gradient_is_the_normalized_weights_and_never_nan():
     np.testing.assert_array_equal(found[5], 0)
 
 
+@pytest.mark.parametrize("others", [0.0, -INF, INF])
+def test_nan_is_not_taken_for_a_weight_of_zero(others):
+    rows = np.full((3, 3), others, "float32")
+    rows[[0, 1, 2], [0, 1, 2]] = np.nan
+    for function in (log_sum_exp, log_mean_exp, effective_sample_size):
+        found = numpy(function(keras.ops.convert_to_tensor(rows)))
+        assert np.isnan(found).all(), function.__name__
+
+
 def test_normalized_weights_sum_to_one_or_are_all_zero():
     found = numpy(normalize_weights(keras.ops.convert_to_tensor(ROWS)))
     np.testing.assert_allclose(found.sum(-1), [1, 1, 1, 1, 1, 0], rtol=1e-6)
