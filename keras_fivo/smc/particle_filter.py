@@ -107,8 +107,8 @@ def particle_filter(
             evidence `(batch,)`.
         keep_paths: Whether latents and ancestors are returned.
         keep_state: Whether a sequence's particles stay as they were at its
-            own last step; without it the state is of use only where all
-            sequences are equally long.
+            own last step. If not, they begin anew there, which is quicker;
+            the state is of use only where all sequences are equally long.
 
     Returns:
         A `FilterResult`, batch first.
@@ -120,7 +120,9 @@ def particle_filter(
         criterion,
         average,
         keep_paths,
-        keep_state,
+        None
+        if keep_state
+        else keras.tree.map_structure(ops.stop_gradient, state["particles"]),
     )
     scanned = {
         "model": inputs["model"],
@@ -138,7 +140,7 @@ def particle_filter(
     return _result(final, kept, inputs, num_particles, average)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Step:
     """One step of the filter, with the settings of a run."""
 
@@ -148,7 +150,11 @@ class _Step:
     criterion: Criterion
     average: Callable[[Tensor], Tensor]
     keep_paths: bool
-    keep_state: bool
+    start: Nested | None
+    """What particles are beyond their sequence's end; None: what they were.
+
+    Running on they could overflow, and their NaN reach the gradient of all.
+    """
 
     @property
     def never(self) -> bool:
@@ -179,10 +185,10 @@ class _Step:
             increment = increment + self.model.weigh(rows, proposed)
         increment = self._of_active(now, increment)
         log_weights = carry["log_weights"] + increment
-        if self.keep_state:
-            particles = _freeze(
-                now["active"], particles, carry["particles"], self.num_particles
-            )
+        ended = carry["particles"] if self.start is None else self.start
+        particles = _choose_rows(
+            now["active"], particles, ended, self.num_particles
+        )
         new = {**carry, "particles": particles, "log_weights": log_weights}
         kept = {
             "kl": self._of_active(now, record["kl"]),
@@ -247,10 +253,8 @@ def _weigh_all(
     num_particles: int,
 ) -> tuple[dict, Tensor]:
     """Adds log p(x_t | z_t) of all steps at once, as no step resamples."""
-    merged = keras.tree.map_structure(_merge_time, kept["proposed"])
-    rows = expand_rows(
-        keras.tree.map_structure(_merge_time, inputs["model"]), num_particles
-    )
+    merged = flatten_rows(kept["proposed"])
+    rows = expand_rows(flatten_rows(inputs["model"]), num_particles)
     shape = ops.shape(kept["increment"])
     increments = ops.reshape(model.weigh(rows, merged), shape)
     increments = kept["increment"] + _where_active(inputs["active"], increments)
@@ -318,14 +322,10 @@ def expand_rows(tree: Nested, num_particles: int) -> Nested:
 
 
 def flatten_rows(tree: Nested) -> Nested:
-    """Merges `(batch, particles, ...)` to `(batch * particles, ...)`."""
+    """Merges the first two axes, as of `(batch, particles, ...)`."""
     return keras.tree.map_structure(
         lambda x: ops.reshape(x, (-1, *ops.shape(x)[2:])), tree
     )
-
-
-def _merge_time(x: Tensor) -> Tensor:
-    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
 
 
 def _where_active(active: Tensor, values: Tensor) -> Tensor:
@@ -334,16 +334,16 @@ def _where_active(active: Tensor, values: Tensor) -> Tensor:
     )
 
 
-def _freeze(
-    active: Tensor, new: Nested, old: Nested, num_particles: int
+def _choose_rows(
+    active: Tensor, particles: Nested, ended: Nested, num_particles: int
 ) -> Nested:
-    keep = expand_rows(active, num_particles)
+    rows = expand_rows(active, num_particles)
 
-    def choose(after: Tensor, before: Tensor) -> Tensor:
-        shape = (-1,) + (1,) * (len(after.shape) - 1)
-        return ops.where(ops.reshape(keep, shape), after, before)
+    def choose(new: Tensor, other: Tensor) -> Tensor:
+        shape = (-1,) + (1,) * (len(new.shape) - 1)
+        return ops.where(ops.reshape(rows, shape), new, other)
 
-    return keras.tree.map_structure(choose, new, old)
+    return keras.tree.map_structure(choose, particles, ended)
 
 
 def _batch_first(x: Any) -> Tensor:
