@@ -24,9 +24,10 @@ class Ratio(keras.metrics.Metric):
         self.denominator.assign_add(ops.cast(denominator, "float32"))
 
     def result(self) -> Tensor:
-        """The ratio; 0 while the denominator is."""
-        total = ops.convert_to_tensor(self.denominator)
-        return self.numerator / ops.where(total == 0, 1.0, total)
+        """The ratio; NaN while nothing has been counted."""
+        numerator = ops.convert_to_tensor(self.numerator)
+        denominator = ops.convert_to_tensor(self.denominator)
+        return numerator / denominator
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -49,19 +50,24 @@ class Count(keras.metrics.Metric):
 class FilterMetrics:
     """What `fit` and `evaluate` report, all in nats.
 
+    Ratios of which nothing was counted, as where all sequences are empty, are
+    NaN.
+
     * `loss`: what is minimised: the mean over sequences, weighted if there
       are sample weights, of -bound / length, or of -bound; and what
-      regularisers and `add_loss` add to it.
+      regularisers and `add_loss` add to it. In evaluation it is infinite
+      where it is not finite: a broken model is never the best.
     * `bound_per_step`: sum of bounds / sum of lengths.
     * `bound_per_sequence`: sum of bounds / number of sequences.
     * `kl_per_step`: analytic KL(q || p), sum over sum.
     * `ess`: effective sample size, mean over steps.
     * `resampling_rate`: fraction of steps after which particles were
       resampled.
-    * `dead_sequences`: sequences all of whose particles died: they are in
-      the bounds, which are then -inf, and not in the loss.
-    * `skipped_updates`: steps whose loss or gradient was not finite, which
-      changed no weight.
+    * `dead_sequences`: sequences all of whose particles died, or whose bound
+      is NaN: they are in the bounds, which are then -inf. In training the
+      dead are not in the loss.
+    * `skipped_updates`: steps of training that changed no weight, as their
+      loss or gradient was not finite, or no sequence was in the loss.
     * `twist_loss`: in training, what the weights of a twist minimise, where
       the model's own samples teach it; weighted as `loss`.
 
@@ -89,30 +95,30 @@ class FilterMetrics:
         reported = self.ratios, self.counts, self.others
         return [metric for group in reported for metric in group.values()]
 
-    def update(self, losses: dict, report: dict, finite: Tensor) -> None:
+    def update(self, losses: dict, report: dict, applied: Tensor) -> None:
         """Adds one batch.
 
         Args:
             losses: Named losses, scalars; the first is `loss`.
             report: As from `summarize`, and `counted`, the sum of the
                 weights of the sequences in the loss.
-            finite: Bool scalar, whether the step was applied.
+            applied: Bool scalar, whether weights were updated; True in
+                evaluation.
         """
-        used = ops.cast(finite, "float32") * report["counted"]
+        applied = ops.cast(applied, "float32")
+        used = applied * report["counted"]
         for name, metric in {
             "loss": self.ratios["loss"],
             **self.others,
         }.items():
             if name in losses:
                 loss = losses[name]
-                safe = ops.where(finite, loss, ops.zeros_like(loss))
+                safe = ops.where(used > 0, loss, ops.zeros_like(loss))
                 metric.update_state(safe * used, used)
         for name in self.RATIOS[1:]:
             self.ratios[name].update_state(*report[name])
         self.counts["dead_sequences"].update_state(report["dead_sequences"])
-        self.counts["skipped_updates"].update_state(
-            1.0 - ops.cast(finite, "float32")
-        )
+        self.counts["skipped_updates"].update_state(1.0 - applied)
 
 
 def summarize(result: Any) -> dict:
@@ -124,6 +130,8 @@ def summarize(result: Any) -> dict:
     lengths = ops.cast(result.lengths, "float32")
     real = lengths > 0
     bounds = ops.stop_gradient(result.log_evidence)
+    # Comparisons with NaN would keep the weights of a broken model for good.
+    bounds = ops.where(ops.isfinite(bounds), bounds, -float("inf"))
     total = ops.sum(ops.where(real, bounds, ops.zeros_like(bounds)))
     steps = ops.sum(lengths)
     sequences = ops.sum(ops.cast(real, "float32"))

@@ -40,8 +40,9 @@ class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
             entry, rather than being an error.
         seed: Seed of the noise of training and, apart from it, of filtering
             and sampling; None: drawn.
-        evaluation_seed: Seed of the noise of each evaluation; None: new
-            noise every time.
+        evaluation_seed: Seed of the noise of each evaluation, which is
+            apart from that of `seed`, whatever the numbers; None: new noise
+            every time.
 
     Call arguments:
         inputs: Observations, as above.
@@ -91,7 +92,7 @@ class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
         self.seed_generator = seed_generator(seed)
         self.filter_seed_generator = seed_generator(seed, "filter")
         self.evaluation_seed_generator = seed_generator(
-            evaluation_seed, argument="evaluation_seed"
+            evaluation_seed, "evaluation", argument="evaluation_seed"
         )
         self.seed = None if seed is None else int(seed)
         self.evaluation_seed = (

@@ -51,10 +51,12 @@ class Training:
         result = self._run_bound(
             self.bound if training else self.evaluation_bound, x, training
         )
-        loss, counted = self._loss_of(result, sample_weight)
+        loss, counted = self._loss_of(result, sample_weight, training)
         report = {**summarize(result), "counted": counted}
         total = sum((ops.cast(x, "float32") for x in self.losses), loss)
         self._clear_losses()
+        if not training:
+            total = ops.where(ops.isfinite(total), total, float("inf"))
         losses = {"loss": total}
         if training and self._twist_objective not in (None, "bound"):
             losses["twist_loss"] = self._twist_loss(x, loss)
@@ -94,10 +96,10 @@ class Training:
         return density_ratio_loss(self.cell, inputs, noise)
 
     def update_metrics(
-        self: Any, losses: dict, report: dict, finite: Tensor
+        self: Any, losses: dict, report: dict, applied: Any = True
     ) -> dict:
         """Adds a batch to the metrics and returns their values."""
-        self._report.update(losses, report, finite)
+        self._report.update(losses, report, applied)
         unused = self._report.others.keys() - losses.keys()
         logs = self.get_metrics_result()
         return {k: x for k, x in logs.items() if k not in unused}
@@ -115,18 +117,21 @@ class Training:
         )
 
     def _loss_of(
-        self, result: Any, sample_weight: Tensor | None
+        self, result: Any, sample_weight: Tensor | None, training: bool
     ) -> tuple[Tensor, Tensor]:
         """The loss, and the sum of the weights of what it counts."""
         bounds = result.log_evidence
         lengths = ops.cast(result.lengths, "float32")
-        counted = (lengths > 0) & (bounds != -float("inf"))
-        bounds = ops.where(counted, bounds, ops.zeros_like(bounds))
-        if self.loss_per == "step":
-            bounds = bounds / ops.maximum(lengths, 1.0)
+        counted = lengths > 0
+        if training:
+            # No weight brings the dead to life: their gradient is zero.
+            counted = counted & (bounds != -float("inf"))
         weights = ops.cast(counted, "float32")
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, "float32")
+        bounds = ops.where(weights > 0, bounds, ops.zeros_like(bounds))
+        if self.loss_per == "step":
+            bounds = bounds / ops.maximum(lengths, 1.0)
         total = ops.sum(weights)
         loss = -ops.sum(bounds * weights) / ops.where(total > 0, total, 1.0)
         return loss, total
@@ -193,7 +198,7 @@ class Training:
         return super().predict(x, **kwargs)  # type: ignore[misc]
 
     def _restart_evaluation_noise(self) -> None:
-        seed = spread_seed(self.evaluation_seed)
+        seed = spread_seed(self.evaluation_seed, "evaluation")
         if seed is not None:
             self.evaluation_seed_generator.state.assign([seed, 0])
 

@@ -14,7 +14,7 @@ from tests.latent_sequence_model.models import (
     weights,
     without_latents,
 )
-from tests.reference.examples import FEATURES, data, numpy, vrnn
+from tests.reference.examples import FEATURES, numpy, vrnn
 
 QUIET = {"verbose": 0, "shuffle": False}
 
@@ -209,36 +209,3 @@ def test_a_step_whose_gradient_is_not_finite_moves_nothing():
     assert_same(_everything(made), before, 0)
     assert logs["skipped_updates"] == [2.0]
     assert evaluate(made, whole)["skipped_updates"] == 0.0
-
-
-def _with_a_dead_sequence():
-    """Sequences of which the first is too far away for any particle."""
-    sequences = data(controls=False)
-    sequences["observations"][0, 2] = 1e25
-    cell = vrnn(controls=False, emission="normal")
-    return model(cell=cell, bound=kf.FIVO(2)), sequences
-
-
-def test_a_dead_sequence_is_counted_and_leaves_the_loss():
-    made, sequences = _with_a_dead_sequence()
-    found = evaluate(made, sequences)
-    assert found["dead_sequences"] == 1.0
-    assert found["bound_per_step"] == found["bound_per_sequence"] == -np.inf
-    assert np.isfinite(found["loss"])
-    before = weights(made)
-    logs = made.fit(sequences, **QUIET).history
-    assert logs["dead_sequences"] == [1.0]
-    assert logs["skipped_updates"] == [0.0]
-    assert logs["bound_per_step"] == [-np.inf]
-    assert differ(before, weights(made))
-    assert all(np.isfinite(x).all() for x in weights(made))
-
-
-def test_a_batch_of_dead_sequences_moves_nothing():
-    made, sequences = _with_a_dead_sequence()
-    dead = {name: value[:1] for name, value in sequences.items()}
-    before = weights(made)
-    logs = made.fit(dead, **QUIET).history
-    assert logs["dead_sequences"] == [1.0]
-    assert logs["loss"] == [0.0]
-    assert_same(weights(made), before, 0)

@@ -45,14 +45,17 @@ class Trainer:
             losses_and_state, trainable, has_aux=True
         )
         gradients = self._sum_gradients(scaled, pull_back)
-        finite = _all_finite([losses, gradients])
+        counted = report["counted"] > 0
+        applied = _all_finite([losses, gradients]) & counted
         new_trainable, new_optimizer = self.optimizer.stateless_apply(
             optimizer_variables, gradients, trainable
         )
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            new_trainable = _choose(finite, new_trainable, trainable)
-            new_optimizer = _choose(finite, new_optimizer, optimizer_variables)
-        logs, metrics = self._stateless_logs(metrics, losses, report, finite)
+        # An optimizer that scales losses must see what is not finite.
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        kept = counted if scales else applied
+        new_trainable = _choose(kept, new_trainable, trainable)
+        new_optimizer = _choose(kept, new_optimizer, optimizer_variables)
+        logs, metrics = self._stateless_logs(metrics, losses, report, applied)
         return logs, (new_trainable, non_trainable, new_optimizer, metrics)
 
     def test_step(self: Any, state: Any, data: Any) -> Any:
@@ -65,8 +68,7 @@ class Trainer:
         ) as scope:
             losses, report = self.compute_losses(data, training=False)
         non_trainable = _current(scope, self.non_trainable_variables)
-        finite = _all_finite(losses)
-        logs, metrics = self._stateless_logs(metrics, losses, report, finite)
+        logs, metrics = self._stateless_logs(metrics, losses, report)
         return logs, (trainable, non_trainable, metrics)
 
     def _sum_gradients(self: Any, losses: dict, pull_back: Any) -> list:
@@ -89,12 +91,16 @@ class Trainer:
         return totals
 
     def _stateless_logs(
-        self: Any, metrics: list, losses: dict, report: dict, finite: Any
+        self: Any,
+        metrics: list,
+        losses: dict,
+        report: dict,
+        applied: Any = True,
     ) -> Any:
         with keras.StatelessScope(
             state_mapping=_pairs(self.metrics_variables, metrics)
         ) as scope:
-            logs = self.update_metrics(losses, report, finite)
+            logs = self.update_metrics(losses, report, applied)
         return logs, _current(scope, self.metrics_variables)
 
 

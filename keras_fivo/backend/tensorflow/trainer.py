@@ -39,38 +39,44 @@ class Trainer:
                     gradients[i] = _add(gradients[i], next(found))
         del tape
         finite = _all_finite([*losses.values(), *gradients])
-        self._apply_if_finite(finite, gradients, variables)
-        return self.update_metrics(losses, report, finite)
+        applied = self._apply(gradients, variables, finite, report["counted"])
+        return self.update_metrics(losses, report, applied)
 
-    def _apply_if_finite(
-        self: Any, finite: Any, gradients: list, variables: list
-    ) -> None:
-        """Applies gradients, unless they are not finite in any replica."""
+    def _apply(
+        self: Any, gradients: list, variables: list, finite: Any, counted: Any
+    ) -> Any:
+        """Applies gradients, and returns whether they were.
+
+        They are not where those of any replica are not finite, or none
+        counted a sequence.
+        """
         if not self.optimizer.built:
             with tf.init_scope():
                 self.optimizer.build(variables)
-        pairs = list(zip(gradients, variables, strict=True))
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            self.optimizer.apply_gradients(pairs)
-            return
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        context = tf.distribute.get_replica_context()
+        sums = tf.stack([tf.cast(~finite, "float32"), counted])
+        if replicas > 1:
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        finite, counted = sums[0] == 0, sums[1] > 0
         moved = [x.value for x in (*variables, *self.optimizer.variables)]
         kept = [tf.identity(x) for x in moved]
-        self.optimizer.apply_gradients(pairs)
-        if self.distribute_strategy.num_replicas_in_sync == 1:
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        # An optimizer that scales losses must see what is not finite.
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        stays = counted if scales else finite & counted
+        if replicas > 1:
+            context.merge_call(_restore_replicas, args=(moved, kept, stays))
+        else:
             for variable, old in zip(moved, kept, strict=True):
-                _restore(variable, old, finite)
-            return
-        context = tf.distribute.get_replica_context()
-        failed = tf.cast(tf.logical_not(finite), "float32")
-        finite = context.all_reduce(tf.distribute.ReduceOp.SUM, failed) == 0
-        context.merge_call(_restore_replicas, args=(moved, kept, finite))
+                _restore(variable, old, stays)
+        return finite & counted
 
     def test_step(self: Any, data: Any) -> dict:
         """The losses and metrics of one batch; moves nothing but the seed."""
         with changed_mode(gradients=False):
             losses, report = self.compute_losses(data, training=False)
-        finite = _all_finite(list(losses.values()))
-        return self.update_metrics(losses, report, finite)
+        return self.update_metrics(losses, report)
 
     def predict_step(self: Any, data: Any) -> Any:
         """See `keras.Model.predict_step`."""
@@ -145,16 +151,16 @@ def _without_optionals(data: Nested) -> Nested:
     )
 
 
-def _restore(variable: Any, old: Any, finite: Any) -> None:
-    variable.assign(tf.where(finite, variable, old))
+def _restore(variable: Any, old: Any, stays: Any) -> None:
+    variable.assign(tf.where(stays, variable, old))
 
 
 def _restore_replicas(
-    strategy: Any, moved: list, kept: list, finite: Any
+    strategy: Any, moved: list, kept: list, stays: Any
 ) -> None:
     for variable, old in zip(moved, kept, strict=True):
         strategy.extended.update(
-            variable, _restore, args=(old, finite), group=False
+            variable, _restore, args=(old, stays), group=False
         )
 
 

@@ -39,21 +39,20 @@ class Trainer:
                         else gradients[i] + gradient
                     )
         losses = {name: loss.detach() for name, loss in losses.items()}
-        finite = _all_finite([*losses.values(), *gradients])
+        counted = report["counted"] > 0
+        applied = _all_finite([*losses.values(), *gradients]) & counted
+        # An optimizer that scales losses must see what is not finite.
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         with torch.no_grad():
-            if bool(finite) or isinstance(
-                self.optimizer, keras.optimizers.LossScaleOptimizer
-            ):
+            if bool(counted if scales else applied):
                 self.optimizer.apply(gradients, variables)
-            return self.update_metrics(losses, report, finite)
+            return self.update_metrics(losses, report, applied)
 
     def test_step(self: Any, data: Any) -> dict:
         """The losses and metrics of one batch; moves nothing but the seed."""
         with execution.running(self):
             losses, report = self.compute_losses(data, training=False)
-        return self.update_metrics(
-            losses, report, _all_finite(list(losses.values()))
-        )
+        return self.update_metrics(losses, report)
 
     def make_train_function(self: Any, force: bool = False) -> None:
         """Keras' own would compile the whole step, loop and all."""
