@@ -191,10 +191,12 @@ class Bound(Configurable):
             keep_paths=keep_paths,
             keep_state=keep_state,
         )
+        left_out = ops.where(result.lengths > 0, 0, state["left_out"])
         carried = {
             **result.state,
             "observed": observed_state,
             "step": state["step"] + result.lengths,
+            "left_out": left_out + inputs.get("left_out", 0),
         }
         if twist is not None:
             carried["particles"] = twist.unwrap(carried["particles"])
@@ -216,6 +218,7 @@ class Bound(Configurable):
             "log_evidence": ops.zeros((batch,)),
             "observed": cell.initial_observed_state(batch),
             "step": ops.zeros((batch,), "int32"),
+            "left_out": ops.zeros((batch,), "int32"),
         }
 
 

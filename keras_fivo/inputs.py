@@ -25,8 +25,9 @@ def pad_sequences(
 
     Returns:
         A dict of `observations`, float32 `(batch, time, features)`, zero
-        beyond each sequence, `mask`, bool `(batch, time)`, and `controls`
-        where they were given: what the model's methods take.
+        beyond each sequence, `mask`, bool `(batch, time)`, `lengths`, int32
+        `(batch,)`, and `controls` where they were given: what the model's
+        methods take.
 
     Raises:
         ValueError: If there is no sequence, or their sizes do not fit.
@@ -47,6 +48,7 @@ def pad_sequences(
     padded = {
         "observations": _stack(arrays, length, "sequences"),
         "mask": np.arange(length) < np.array([[len(x)] for x in arrays]),
+        "lengths": np.array([len(x) for x in arrays], "int32"),
     }
     if controls is not None:
         extra = [_two_axes(x, "controls") for x in controls]
@@ -118,7 +120,8 @@ def prepare_inputs(
         A dict, time first: `observations`, float32 `(time, batch,
         features)`; `observed`, bool `(time, batch[, features])`, which
         entries count in the emission; `active`, bool `(time, batch)`, up to
-        the length; and `controls`, where given.
+        the length; `controls`, where given; and where a mask alone, or NaN,
+        tells the length, `left_out`, int32 `(batch,)`, the steps after it.
     """
     data = as_dict(data)
     observations = time_first(ops.cast(data["observations"], "float32"))
@@ -132,6 +135,10 @@ def prepare_inputs(
         else:
             observed = present
     active = _active(observations, observed, data.get("lengths"))
+    prepared = {"active": active}
+    if observed is not None and "lengths" not in data:
+        unseen = ops.cast(ops.logical_not(active), "int32")
+        prepared["left_out"] = ops.sum(unseen, axis=0)
     if observed is None:
         observed = active
     elif len(observed.shape) == 3:
@@ -140,7 +147,7 @@ def prepare_inputs(
         observed = observed & active
     center = ops.convert_to_tensor(center)
     filled = ops.where(_per_entry(observed), observations, center)
-    prepared = {"observations": filled, "observed": observed, "active": active}
+    prepared["observations"], prepared["observed"] = filled, observed
     if "controls" in data:
         controls = time_first(ops.cast(data["controls"], "float32"))
         prepared["controls"] = ops.where(

@@ -1,4 +1,4 @@
-"""Objects from names, or from their saved configuration."""
+"""Objects from names or their configuration, and what tells them apart."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +37,39 @@ def find(
             f"the names {sorted(known)}. Received: {argument}={identifier!r}"
         )
     return identifier
+
+
+class _Itself:
+    """Stands for an object that can be told from others by itself alone."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def key_of(value: Any) -> Any:
+    """A dictionary key: equal for two objects only if they do the same.
+
+    The configuration would not do: a class may not have written its own.
+
+    Args:
+        value: A `Configurable`, which is told by its class and attributes,
+            or any of these.
+    """
+    if isinstance(value, Configurable):
+        return type(value), key_of(vars(value))
+    if isinstance(value, dict):
+        return tuple((name, key_of(x)) for name, x in value.items())
+    if isinstance(value, list | tuple):
+        return type(value), *map(key_of, value)
+    if isinstance(value, str | int | float | None):
+        return type(value), value
+    return _Itself(value)
 
 
 class Configurable:

@@ -22,10 +22,12 @@ def prepare(data, **options):
 
 def test_padding_keeps_sequences_and_masks_what_it_adds():
     padded = kf.pad_sequences(sequences())
-    assert set(padded) == {"observations", "mask"}
+    assert set(padded) == {"observations", "mask", "lengths"}
     assert padded["observations"].shape == (3, 4, 2)
     assert padded["observations"].dtype == "float32"
     assert padded["mask"].sum(1).tolist() == [3, 1, 4]
+    assert padded["lengths"].tolist() == [3, 1, 4]
+    assert padded["lengths"].dtype == "int32"
     for row, mask, x in zip(
         padded["observations"], padded["mask"], sequences(), strict=True
     ):
@@ -95,6 +97,13 @@ def test_given_lengths_take_the_place_of_the_masks():
     prepared = prepare({**data, "lengths": np.array([3, 2])})
     assert prepared["active"].sum(0).tolist() == [3, 2]
     assert not prepared["observed"].T[1].any()
+
+
+def test_steps_that_a_mask_alone_leaves_out_are_told():
+    mask = np.array([[1, 0, 1, 0], [0, 0, 0, 0]], bool)
+    data = {"observations": np.ones((2, 4, 2)), "mask": mask}
+    assert prepare(data)["left_out"].tolist() == [1, 4]
+    assert "left_out" not in prepare({**data, "lengths": np.array([3, 2])})
 
 
 def test_nothing_beyond_the_length_is_read():

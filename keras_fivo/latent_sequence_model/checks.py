@@ -202,6 +202,20 @@ def observed_entries(
     return np.where(observed, values, 0.0), observed
 
 
+def lengths_of(arrays: dict, nan_is_missing: bool) -> np.ndarray:
+    """The number of steps of each sequence, `(batch,)`; see `prepare_inputs`.
+
+    Args:
+        arrays: As from `check_inputs`.
+        nan_is_missing: Whether NaN stands for a missing entry.
+    """
+    if "lengths" in arrays:
+        return arrays["lengths"]
+    _, observed = observed_entries(arrays, nan_is_missing)
+    steps = np.arange(1, observed.shape[1] + 1)
+    return (observed.any(-1) * steps).max(1)
+
+
 def is_batch(data: Any) -> bool:
     """Whether data are arrays in memory, rather than an iterable of them."""
     if isinstance(data, dict | list | np.ndarray):

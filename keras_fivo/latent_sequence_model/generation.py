@@ -9,12 +9,13 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.smc.particle_filter import expand_rows
 from keras_fivo.smc.resampling import Multinomial, gather_particles
+from keras_fivo.smc.weights import log_sum_exp
 from keras_fivo.types import Nested, Tensor
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What may come next.
+    """What may come next; NaN for a sequence all of whose particles died.
 
     Attributes:
         samples: `(batch, num_samples, num_steps, features)`.
@@ -51,11 +52,12 @@ def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
         uniforms: `(batch, num_samples)`.
 
     Returns:
-        A dict of `particles`, `observed` and `step`, with rows
-        `(batch * num_samples, ...)`.
+        A dict of `particles`, `observed`, `step` and `alive`, whether any
+        particle of the sequence is, with rows `(batch * num_samples, ...)`.
     """
     ancestors = Multinomial().ancestors(state["log_weights"], uniforms)
     shared = {name: state[name] for name in ("observed", "step")}
+    shared["alive"] = log_sum_exp(state["log_weights"]) > -float("inf")
     return {
         "particles": gather_particles(state["particles"], ancestors),
         **expand_rows(shared, num_samples),
@@ -69,13 +71,16 @@ def generate(
 
     Args:
         cell: A built `LatentCell`.
-        start: As from `draw_particles`.
+        start: As from `draw_particles`; `alive` may be missing.
         noise: As from `draw_generation_noise`.
         controls: `(time, rows, controls)`, exogenous inputs.
 
     Returns:
-        A dict of `observations`, `means` and `latents`, `(time, rows, ...)`.
+        A dict of `observations`, `means` and `latents`, `(time, rows, ...)`,
+        NaN in rows that are not alive.
     """
+    start = dict(start)
+    alive = start.pop("alive", None)
     scanned: dict = {"noise": noise}
     if controls is not None:
         scanned["controls"] = controls
@@ -103,4 +108,11 @@ def generate(
         return carry, sampled
 
     _, sampled = backend.scan(step, start, scanned)
-    return sampled
+    if alive is None:
+        return sampled
+    return {name: _of_living(x, alive) for name, x in sampled.items()}
+
+
+def _of_living(values: Tensor, alive: Tensor) -> Tensor:
+    rows = ops.reshape(alive, (1, -1) + (1,) * (len(values.shape) - 2))
+    return ops.where(rows, values, float("nan"))

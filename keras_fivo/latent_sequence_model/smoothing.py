@@ -19,6 +19,7 @@ from keras_fivo.latent_sequence_model.particle_smoothing import (
 from keras_fivo.latent_sequence_model.seeds import seed_generator
 from keras_fivo.latent_sequence_model.states import check_noise
 from keras_fivo.linear_gaussian import sample_posterior
+from keras_fivo.lookup import key_of
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Shape, Tensor
 
@@ -231,8 +232,7 @@ def smooth(
         inputs = prepare_inputs(data, cell.center, model.nan_is_missing)
         return smoother(inputs, noise)
 
-    config = keras.saving.serialize_keras_object(smoother.bound)
-    key = ("smooth", smoother.method, smoother.lag, repr(config))
+    key = ("smooth", smoother.method, smoother.lag, key_of(smoother.bound))
     found = model._function(key, run)(data, noise)
     return SmoothingResult(method=smoother.method, **found)
 

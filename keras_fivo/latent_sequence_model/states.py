@@ -98,6 +98,27 @@ def check_state(state: Any, fresh: dict) -> None:
     )
 
 
+def check_no_gap(state: dict, lengths: Any) -> None:
+    """Whether no sequence goes on after steps that its mask left out.
+
+    Args:
+        state: As from an earlier result.
+        lengths: `(batch,)`, the steps with which each sequence goes on.
+
+    Raises:
+        ValueError: If one does: the steps were missing, or else padding.
+    """
+    left_out = keras.ops.convert_to_numpy(state["left_out"])
+    if left_out[lengths > 0].any():
+        raise ValueError(
+            "`state` must have counted all steps of each sequence that goes "
+            "on. Its mask alone does not tell whether the last ones were "
+            "missing or padding, and they were left out. Pass `lengths`, the "
+            "number of steps of each sequence, to the filter that gave the "
+            f"state. Received: state with left_out={left_out.tolist()} steps"
+        )
+
+
 def check_noise(
     noise: Any, bound: Any, cell: Any, num_steps: int, batch: int
 ) -> None:

@@ -10,7 +10,7 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.bounds import FIVO, Bound, get_bound
 from keras_fivo.inputs import as_dict, prepare_inputs, time_first
-from keras_fivo.latent_sequence_model import checks
+from keras_fivo.latent_sequence_model import checks, states
 from keras_fivo.latent_sequence_model.generation import (
     Forecast,
     draw_generation_noise,
@@ -23,7 +23,7 @@ from keras_fivo.latent_sequence_model.smoothing import (
     SmoothingResult,
     smooth,
 )
-from keras_fivo.latent_sequence_model.states import check_noise, check_state
+from keras_fivo.lookup import key_of
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
 
@@ -50,6 +50,9 @@ class Verbs:
     ) -> FilterResult:
         """Runs the particle filter over a batch of sequences.
 
+        A sequence in parts needs the `lengths` of each part: steps after its
+        last observed one are missing or padding, which a mask does not tell.
+
         Args:
             observations: As for the model.
             bound: A bound or its name; None: `evaluation_bound`.
@@ -58,6 +61,9 @@ class Verbs:
 
         Returns:
             A `FilterResult`.
+
+        Raises:
+            ValueError: If a sequence goes on after steps that were left out.
         """
         chosen = self._chosen_bound(bound)
         data = checks.check_inputs(observations, self.cell, self.nan_is_missing)
@@ -68,13 +74,15 @@ class Verbs:
                 self.cell, num_steps, batch, self.filter_seed_generator
             )
         else:
-            check_noise(noise, chosen, self.cell, num_steps, batch)
+            states.check_noise(noise, chosen, self.cell, num_steps, batch)
         fresh = chosen.initial_state(self.cell, batch)
         if state is None:
             state = fresh
         else:
-            check_state(state, fresh)
-        run = self._function(("filter", _key(chosen)), self._filter(chosen))
+            states.check_state(state, fresh)
+            lengths = checks.lengths_of(data, self.nan_is_missing)
+            states.check_no_gap(state, lengths)
+        run = self._function(("filter", key_of(chosen)), self._filter(chosen))
         return FilterResult(**run(data, noise, state))
 
     def _filter(self, bound: Bound) -> Any:
@@ -198,7 +206,8 @@ class Verbs:
 
         Returns:
             `(num_samples, num_steps, features)`, or with a prefix `(batch,
-            num_samples, num_steps, features)`, without the prefix.
+            num_samples, num_steps, features)`, without the prefix; NaN after
+            a prefix that killed all particles.
         """
         sampled, batch = self._generate(
             num_steps, num_samples, prefix, controls, num_particles, seed
@@ -310,10 +319,6 @@ class Verbs:
         if key not in self._functions:
             self._functions[key] = backend.compiled(function, self)
         return self._functions[key]
-
-
-def _key(bound: Bound) -> str:
-    return repr(keras.saving.serialize_keras_object(bound))
 
 
 def _by_sample(rows: Tensor, batch: int, num_samples: int) -> Tensor:

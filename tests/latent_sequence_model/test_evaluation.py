@@ -80,6 +80,21 @@ def test_neighbouring_seeds_share_no_noise():
     assert len(np.unique(values)) > 0.99 * len(values)
 
 
+def test_training_filtering_and_evaluation_share_no_noise():
+    cell = vrnn(controls=False)
+    made = kf.LatentSequenceModel(cell, kf.FIVO(4), seed=0, evaluation_seed=0)
+    made._restart_evaluation_noise()
+    drawn = [
+        numpy(made.bound.draw(cell, 5, 2, generator)["latent"]).ravel()
+        for generator in (
+            made.seed_generator,
+            made.filter_seed_generator,
+            made.evaluation_seed_generator,
+        )
+    ]
+    assert len(np.unique(drawn)) == np.size(drawn)
+
+
 def test_without_a_seed_noise_is_new():
     sequences = data(controls=False)
     made = [model(seed=None, evaluation_seed=None) for _ in range(2)]
@@ -108,6 +123,30 @@ def test_a_bound_is_replaced_at_once():
     made.evaluation_bound = None
     assert made.evaluation_bound is made.bound
     assert evaluate(made, whole)["ess"] <= 3
+
+
+class Every(kf.Criterion):
+    """Resamples every so many steps; has written no `get_config`."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __call__(self, log_weights, step):
+        return step % self.steps == 0
+
+
+def test_each_object_of_a_users_class_is_its_own():
+    made = model()
+    sequences = data(controls=False)
+    for steps in (1, 3, 1):
+        bound = kf.FIVO(3, criterion=Every(steps))
+        resampled = numpy(made.filter(sequences, bound).resampled)
+        np.testing.assert_array_equal(
+            resampled[0], np.arange(resampled.shape[1]) % steps == 0
+        )
+        made.smooth(sequences, bound=bound)
+    # And equal ones share what is compiled.
+    assert len(made._functions) == 4
 
 
 def test_predict_and_call_give_the_log_evidence_of_each_sequence():

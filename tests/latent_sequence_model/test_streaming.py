@@ -102,6 +102,59 @@ def test_a_saved_state_goes_on_where_it_was(tmp_path):
     assert_same(found[-1], numpy(whole.log_evidence), 1e-5)
 
 
+@pytest.mark.parametrize("nan_is_missing", [False, True])
+def test_steps_that_end_a_part_must_be_counted_or_it_cannot_go_on(
+    nan_is_missing,
+):
+    made = model(nan_is_missing=nan_is_missing, evaluation_bound=BOUNDS["FIVO"])
+    observations = data(controls=False)["observations"]
+    mask = np.ones((BATCH, STEPS), bool)
+    mask[1, 2] = mask[2, 1:] = False
+    sequences = {"observations": observations, "mask": mask}
+    if nan_is_missing:
+        missing = np.where(mask[..., None], observations, np.float32(np.nan))
+        sequences = {"observations": missing}
+    noise = made.evaluation_bound.draw(made.cell, STEPS, BATCH, seed=1)
+    whole = made.filter(sequences, noise=noise)
+    first, last = part(sequences, 0, 3), part(sequences, 3, STEPS)
+    noises = at_steps(noise, 0, 3), at_steps(noise, 3, STEPS)
+    left_out = made.filter(first, noise=noises[0]).state
+    assert numpy(left_out["left_out"]).tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"Received: .*left_out=\[0, 1, 2\]"):
+        made.filter(last, noise=noises[1], state=left_out)
+    with pytest.raises(ValueError, match="Pass `lengths`"):
+        made.step(observations[:, 3], left_out)
+    first["lengths"] = np.array([3, 3, 1])
+    state = made.filter(first, noise=noises[0]).state
+    assert numpy(state["left_out"]).tolist() == [0, 0, 0]
+    found = made.filter(last, noise=noises[1], state=state)
+    np.testing.assert_allclose(
+        numpy(found.log_evidence), numpy(whole.log_evidence), 1e-5
+    )
+
+
+def test_what_is_left_out_of_a_sequence_that_ends_was_padding():
+    made = model(evaluation_bound=BOUNDS["FIVO"])
+    sequences = {
+        "observations": data(controls=False)["observations"],
+        "mask": np.arange(STEPS) < LENGTHS[:, None],
+    }
+    noise = made.evaluation_bound.draw(made.cell, STEPS, BATCH, seed=1)
+    whole = made.filter(sequences, noise=noise)
+    state = None
+    for start in (0, 2, 4):
+        found = made.filter(
+            part(sequences, start, start + 2),
+            noise=at_steps(noise, start, start + 2),
+            state=state,
+        )
+        state = found.state
+    np.testing.assert_allclose(
+        numpy(found.log_evidence), numpy(whole.log_evidence), 1e-5
+    )
+    assert numpy(state["left_out"]).tolist() == [0, 3, 1]
+
+
 def test_a_state_may_hold_tuples(tmp_path):
     state = {"a": (np.ones(2), [np.zeros((1, 3), "int32")]), "b": np.arange(3)}
     path = str(tmp_path / "state.npz")
