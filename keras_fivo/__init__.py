@@ -44,16 +44,14 @@ from keras_fivo.heads import NormalMixtureHead as NormalMixtureHead
 from keras_fivo.heads import PoissonHead as PoissonHead
 from keras_fivo.heads import QuantizedNormalHead as QuantizedNormalHead
 from keras_fivo.heads import StudentTHead as StudentTHead
+from keras_fivo.inference import Forecast as Forecast
+from keras_fivo.inference import SmoothingResult as SmoothingResult
+from keras_fivo.inference import load_state as load_state
+from keras_fivo.inference import save_state as save_state
 from keras_fivo.inputs import pad_sequences as pad_sequences
-from keras_fivo.latent_sequence_model import Forecast as Forecast
 from keras_fivo.latent_sequence_model import (
     LatentSequenceModel as LatentSequenceModel,
 )
-from keras_fivo.latent_sequence_model import (
-    SmoothingResult as SmoothingResult,
-)
-from keras_fivo.latent_sequence_model import load_state as load_state
-from keras_fivo.latent_sequence_model import save_state as save_state
 from keras_fivo.proposals import (
     ExactFilteringProposal as ExactFilteringProposal,
 )

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.inputs import prepare_inputs, time_first
+from keras_fivo.checks import check_count
+from keras_fivo.inputs import noise_time_first, prepare_inputs
 from keras_fivo.lookup import Configurable, find
 from keras_fivo.smc import (
     Criterion,
@@ -36,12 +37,7 @@ class Bound(Configurable):
     """
 
     def __init__(self, num_particles: int, scheme: Any, criterion: Any) -> None:
-        if not _is_count(num_particles):
-            raise ValueError(
-                "`num_particles` must be an integer of 1 or more. "
-                f"Received: num_particles={num_particles!r}"
-            )
-        self.num_particles = int(num_particles)
+        self.num_particles = check_count("num_particles", num_particles)
         self.scheme: ResamplingScheme = get_scheme(scheme)
         self.criterion: Criterion = get_criterion(criterion)
 
@@ -72,10 +68,7 @@ class Bound(Configurable):
             `(batch, size)`, if the cell has dropout and `training`.
         """
         noise = self._draw(cell, num_steps, batch, seed, training)
-        return {
-            name: value if name == "dropout" else time_first(value)
-            for name, value in noise.items()
-        }
+        return noise_time_first(noise)
 
     def _draw(
         self, cell: Any, num_steps: int, batch: int, seed: Any, training: bool
@@ -136,10 +129,7 @@ class Bound(Configurable):
         }
         inputs = prepare_inputs(data, cell.center)
         if noise is not None:
-            noise = {
-                name: value if name == "dropout" else time_first(value)
-                for name, value in noise.items()
-            }
+            noise = noise_time_first(noise)
         return self.run(cell, inputs, noise, state, seed=seed)
 
     def run(
@@ -340,10 +330,3 @@ _BOUNDS: dict[str, type[Bound]] = {"elbo": ELBO, "iwae": IWAE, "fivo": FIVO}
 def get_bound(identifier: Any, argument: str = "bound") -> Bound:
     """A bound from an object or a name; see `find`."""
     return find(identifier, _BOUNDS, Bound, argument)
-
-
-def _is_count(value: Any) -> bool:
-    try:
-        return int(value) == value and value >= 1
-    except (TypeError, ValueError, OverflowError):
-        return False

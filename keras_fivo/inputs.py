@@ -162,6 +162,14 @@ def time_first(x: Tensor) -> Tensor:
     return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
 
 
+def noise_time_first(noise: dict) -> dict:
+    """Swaps the first two axes of all noise but dropout's, which has none."""
+    return {
+        name: value if name == "dropout" else time_first(value)
+        for name, value in noise.items()
+    }
+
+
 def _per_entry(observed: Tensor) -> Tensor:
     return observed if len(observed.shape) == 3 else observed[..., None]
 

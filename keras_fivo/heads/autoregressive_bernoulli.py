@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_fivo.checks import check_count
 from keras_fivo.distributions import AutoregressiveBernoulli, Distribution
 from keras_fivo.heads.bernoulli import BernoulliHead
-from keras_fivo.heads.parts import checked_count
 from keras_fivo.types import Tensor
 
 
@@ -47,8 +47,8 @@ class AutoregressiveBernoulliHead(BernoulliHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
-        self.autoregressive_units = checked_count(
-            autoregressive_units, "autoregressive_units"
+        self.autoregressive_units = check_count(
+            "autoregressive_units", autoregressive_units
         )
 
     @property

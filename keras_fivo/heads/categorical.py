@@ -6,9 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_fivo.checks import check_count
 from keras_fivo.distributions import Categorical, Distribution
 from keras_fivo.heads.head import Head
-from keras_fivo.heads.parts import checked_count, split_entries
+from keras_fivo.heads.parts import split_entries
 from keras_fivo.types import Tensor
 
 
@@ -36,7 +37,7 @@ class CategoricalHead(Head):
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
-        self.num_classes = checked_count(num_classes, "num_classes", 2)
+        self.num_classes = check_count("num_classes", num_classes, 2)
         self.outputs_per_entry = self.num_classes
 
     def parametrize(self, outputs: Tensor) -> Distribution:

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_fivo.checks import check_count
 from keras_fivo.distributions import DiscretizedLogisticMixture, Distribution
 from keras_fivo.heads.head import Head
-from keras_fivo.heads.parts import checked_count, split_entries
+from keras_fivo.heads.parts import split_entries
 from keras_fivo.types import Tensor
 
 _MIN_SCALE = 1e-4
@@ -51,11 +52,11 @@ class DiscretizedLogisticMixtureHead(Head):
                 "`high` must be larger than `low`. "
                 f"Received: low={low!r}, high={high!r}"
             )
-        self.num_components = checked_count(num_components, "num_components")
+        self.num_components = check_count("num_components", num_components)
         self.outputs_per_entry = 3 * self.num_components
         self.low = float(low)
         self.high = float(high)
-        self.num_bins = checked_count(num_bins, "num_bins", at_least=2)
+        self.num_bins = check_count("num_bins", num_bins, 2)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
         """Thirds: logits, means and raw scales, in halves of the range."""

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_fivo.checks import check_count
 from keras_fivo.distributions import Distribution, NormalMixture
-from keras_fivo.heads.parts import checked_count, split_entries
+from keras_fivo.heads.parts import split_entries
 from keras_fivo.heads.scaled import ScaledHead
 from keras_fivo.types import Tensor
 
@@ -35,7 +36,7 @@ class NormalMixtureHead(ScaledHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
-        self.num_components = checked_count(num_components, "num_components")
+        self.num_components = check_count("num_components", num_components)
         self.outputs_per_entry = 3 * self.num_components
 
     def parametrize(self, outputs: Tensor) -> Distribution:

@@ -15,13 +15,3 @@ def split_entries(outputs: Tensor, event_dim: int, parts: int) -> list[Tensor]:
         ops.reshape(part, (*ops.shape(part)[:-1], event_dim, -1))
         for part in ops.split(outputs, parts, axis=-1)
     ]
-
-
-def checked_count(value: int, name: str, at_least: int = 1) -> int:
-    """An integer argument that is large enough."""
-    if int(value) != value or value < at_least:
-        raise ValueError(
-            f"`{name}` must be an integer of {at_least} or more. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)

@@ -1,24 +1,41 @@
-"""The Keras model around a cell and a bound."""
+"""The Keras model around a cell and a bound: train, filter, forecast, save."""
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_fivo import backend
-from keras_fivo.bounds import Bound, get_bound
-from keras_fivo.cells import LatentCell
-from keras_fivo.inputs import as_dict
-from keras_fivo.latent_sequence_model import checks
-from keras_fivo.latent_sequence_model.seeds import seed_generator
-from keras_fivo.latent_sequence_model.training import Training
-from keras_fivo.latent_sequence_model.verbs import Verbs
-from keras_fivo.metrics import FilterMetrics
-from keras_fivo.presets import builtin_presets, load_preset, save_preset
+from keras_fivo.bounds import FIVO, Bound, get_bound
+from keras_fivo.checks import check_count
+from keras_fivo.inference import generation
+from keras_fivo.inference.filtering import (
+    can_stream,
+    filter_sequences,
+    one_step,
+)
+from keras_fivo.inference.smoothing import Smoother, SmoothingResult
+from keras_fivo.inference.states import (
+    check_no_gap,
+    check_noise,
+    check_state,
+    shapes,
+)
+from keras_fivo.input_checks import check_shapes, check_values
+from keras_fivo.inputs import prepare_inputs
+from keras_fivo.latent_sequence_model.batches import pad_to_bucket
+from keras_fivo.latent_sequence_model.seeds import drawing_from
+from keras_fivo.latent_sequence_model.trained_model import TrainedModel
+from keras_fivo.lookup import key_of
+from keras_fivo.smc import FilterResult
+from keras_fivo.types import Tensor
+
+_FIELDS = [field.name for field in fields(FilterResult)]
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
+class LatentSequenceModel(TrainedModel):
     """A latent sequence model that is trained with a bound.
 
     Observations are an array `(batch, time, features)`, or a dict of it as
@@ -64,201 +81,270 @@ class LatentSequenceModel(Verbs, Training, backend.Trainer, keras.Model):
         Maddison et al., 2017, "Filtering Variational Objectives".
     """
 
-    def __init__(
+    def filter(
         self,
-        cell: LatentCell,
-        bound: Any = "fivo",
-        evaluation_bound: Any = None,
-        loss_per: str = "step",
-        nan_is_missing: bool = False,
-        seed: int | None = None,
-        evaluation_seed: int | None = 0,
-        **kwargs: Any,
-    ) -> None:
-        # Observations keep their precision under a mixed policy.
-        super().__init__(**{"autocast": False, **kwargs})
-        if not isinstance(cell, LatentCell):
-            raise TypeError(
-                f"`cell` must be a LatentCell. Received: cell={cell!r}"
-            )
-        if loss_per not in ("step", "sequence"):
-            raise ValueError(
-                "`loss_per` must be 'step' or 'sequence'. "
-                f"Received: loss_per={loss_per!r}"
-            )
-        self.cell = cell
-        self.loss_per = loss_per
-        self.nan_is_missing = bool(nan_is_missing)
-        self.seed_generator = seed_generator(seed)
-        self.filter_seed_generator = seed_generator(seed, "filter")
-        self.evaluation_seed_generator = seed_generator(
-            evaluation_seed, "evaluation", argument="evaluation_seed"
-        )
-        self.seed = None if seed is None else int(seed)
-        self.evaluation_seed = (
-            None if evaluation_seed is None else int(evaluation_seed)
-        )
-        twist = cell.twist
-        contrasts = twist is not None and twist.objective == "density_ratio"
-        self._report = FilterMetrics(["twist_loss"] if contrasts else [])
-        self._functions: dict = {}
-        self._bound = get_bound(bound)
-        self._evaluation_bound = (
-            None
-            if evaluation_bound is None
-            else get_bound(evaluation_bound, "evaluation_bound")
-        )
+        observations: Any,
+        bound: Any = None,
+        noise: dict | None = None,
+        state: dict | None = None,
+    ) -> FilterResult:
+        """Runs the particle filter over a batch of sequences.
 
-    @property
-    def bound(self) -> Bound:
-        """The bound of training; may be replaced at any time."""
-        return self._bound
-
-    @bound.setter
-    def bound(self, bound: Any) -> None:
-        self._bound = get_bound(bound)
-        self._forget_compiled()
-
-    @property
-    def evaluation_bound(self) -> Bound:
-        """The bound of evaluation and filtering; may be replaced."""
-        return self._evaluation_bound or self._bound
-
-    @evaluation_bound.setter
-    def evaluation_bound(self, bound: Any) -> None:
-        self._evaluation_bound = (
-            None if bound is None else get_bound(bound, "evaluation_bound")
-        )
-        self._forget_compiled()
-
-    def _forget_compiled(self) -> None:
-        self.train_function = None
-        self.test_function = None
-        self.predict_function = None
-        self._functions = {}
-
-    def build(self, input_shape: Any) -> None:
-        """Creates the weights.
+        A sequence in parts needs the `lengths` of each part: steps after its
+        last observed one are missing or padding, which a mask does not tell.
 
         Args:
-            input_shape: `(batch, time, features)`, or a dict of shapes.
+            observations: As for the model.
+            bound: A bound or its name; None: `evaluation_bound`.
+            noise: Random numbers as from `Bound.draw`; None: drawn.
+            state: The `state` of an earlier result, to go on from there.
+
+        Returns:
+            A `FilterResult`.
+
+        Raises:
+            ValueError: If a sequence goes on after steps that were left out.
         """
-        if not self.cell.built:
-            self.cell.build(input_shape)
-        self._input_sizes = {
-            key: int(shape[-1])
-            for key, shape in as_dict(input_shape).items()
-            if key in ("observations", "controls")
-        }
+        chosen = self.evaluation_bound if bound is None else get_bound(bound)
+        data = self._checked_inputs(observations)
+        return self._filter(data, chosen, noise, state)
 
-    def get_build_config(self) -> dict | None:
-        """Sizes of the inputs that the model was built for."""
-        return {"sizes": self._input_sizes} if self.built else None
+    def log_evidence(self, observations: Any, bound: Any = None) -> Tensor:
+        """Estimates log p(x_1:T), `(batch,)`, in nats.
 
-    def build_from_config(self, config: dict | None) -> None:
-        """Builds the model for the sizes that it was saved with."""
-        if config and "sizes" in config:
-            shapes = {k: (None, None, n) for k, n in config["sizes"].items()}
-            self.build(shapes)
+        Args:
+            observations: As for the model.
+            bound: A bound or its name; None: `evaluation_bound`.
+        """
+        return self.filter(observations, bound).log_evidence
 
-    def _ensure_built(self, arrays: dict) -> None:
+    def step(
+        self,
+        observation: Any,
+        state: dict | None = None,
+        noise: dict | None = None,
+    ) -> tuple[dict, FilterResult]:
+        """Filters one more observation of each sequence.
+
+        Stepping through a sequence gives the same as filtering it whole, on
+        the same noise. Values are checked where they are NumPy arrays;
+        tensors stay on their device.
+
+        Args:
+            observation: `(batch, features)`, or a dict of it as
+                `observations` with `mask` `(batch,)` or `(batch, features)`
+                and `controls` `(batch, controls)`.
+            state: What the last step returned; None: the first step.
+            noise: Random numbers as from `Bound.draw`, for one time step.
+
+        Returns:
+            The new state, and a `FilterResult` of one time step whose
+            `log_evidence` is that of all steps so far.
+
+        Raises:
+            ValueError: If the proposal or a twist looks at later
+                observations.
+        """
+        can_stream(self.cell)
+        data = one_step(observation)
         if not self.built:
-            self.build({key: x.shape for key, x in arrays.items()})
+            self.build({key: x.shape for key, x in data.items()})
+        check_shapes(data, self.cell)
+        if all(isinstance(x, np.ndarray) for x in data.values()):
+            check_values(data, self.cell, self.nan_is_missing)
+        result = self._filter(data, self.evaluation_bound, noise, state)
+        return result.state, result
 
-    def adapt(self, data: Any, scale: bool = False) -> None:
-        """Takes centring, and the emission's bias, from the training data.
+    def _filter(
+        self, data: dict, bound: Bound, noise: dict | None, state: dict | None
+    ) -> FilterResult:
+        batch, num_steps = data["observations"].shape[:2]
+        key = key_of(bound)
+        if noise is not None:
+            check_noise(noise, bound, self.cell, num_steps, batch)
+        if state is not None:
+            expected = self._functions.once(
+                ("state", key, batch),
+                lambda: shapes(bound.initial_state(self.cell, batch)),
+            )
+            check_state(state, expected)
+            check_no_gap(state, data, self.nan_is_missing)
 
-        Args:
-            data: Observations or a data set of them.
-            scale: Whether inputs of networks are also divided by the
-                standard deviation.
-        """
-        count: Any = 0.0
-        total: Any = 0.0
-        squares: Any = 0.0
-        for batch in checks.batches(data):
-            arrays = checks.check_inputs(batch, self.cell, self.nan_is_missing)
-            self._ensure_built(arrays)
-            values, observed = checks.observed_entries(
-                arrays, self.nan_is_missing
+        def run(data: dict, noise: dict | None, state: dict | None) -> dict:
+            result = filter_sequences(
+                self.cell,
+                bound,
+                data,
+                noise,
+                state,
+                self.filter_seed_generator,
+                self.nan_is_missing,
             )
-            count = count + observed.sum((0, 1))
-            total = total + values.sum((0, 1))
-            squares = squares + np.square(values).sum((0, 1))
-        if not np.all(count):
-            raise ValueError(
-                "Each feature must be observed at least once in the data "
-                f"that the model adapts to. Received: {count} observed "
-                "entries"
-            )
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
-        self.cell.adapt(
-            mean.astype("float32"),
-            deviation.astype("float32") if scale else None,
+            return {name: getattr(result, name) for name in _FIELDS}
+
+        return FilterResult(
+            **self._functions(("filter", key), run, data, noise, state)
         )
 
-    def save_own_variables(self, store: Any) -> None:
-        """Saves where the noise has come to, so that training resumes."""
-        for name in self._NOISE:
-            state = getattr(self, name).state
-            store[name] = keras.ops.convert_to_numpy(state)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Goes on with the noise where the file was saved, if it says."""
-        for name in self._NOISE:
-            if name in store.keys():
-                getattr(self, name).state.assign(np.array(store[name]))
-
-    _NOISE = ("seed_generator", "filter_seed_generator")
-
-    presets = builtin_presets("LatentSequenceModel")
-    """Metadata of the presets that are shipped with the library, by name."""
-
-    @classmethod
-    def from_preset(cls, preset: Any) -> "LatentSequenceModel":
-        """Returns a trained model, with cell, bounds, centring and weights.
+    def smooth(
+        self,
+        observations: Any,
+        method: str = "ancestral",
+        num_samples: int = 100,
+        num_particles: int = 128,
+        lag: int | None = None,
+        bound: Any = None,
+        noise: dict | None = None,
+        seed: Any = None,
+    ) -> SmoothingResult:
+        """Estimates the latents given each whole sequence, p(z_t | x_1:T).
 
         Args:
-            preset: Name of a shipped preset, one of `presets`; path of a
-                folder that `save_to_preset` wrote; or handle of a hub that
-                begins with `"hf://"` or `"kaggle://"`.
-
-        Raises:
-            ValueError: If there is no such preset, or it was changed.
-            ImportError: If the library that fetches it is not installed.
+            observations: As for the model.
+            method: `"ancestral"`, for any cell; `"fixed_lag"`; `"backward"`;
+                or `"exact"`; see `Smoother`.
+            num_samples: Number of samples of each sequence.
+            num_particles: Number of particles of the filter.
+            lag: Number of later steps that `"fixed_lag"` looks at.
+            bound: Filter in the place of `FIVO(num_particles)`.
+            noise: Random numbers as from `Smoother.draw`; None: drawn.
+            seed: Seed of the noise; None: the model's own.
         """
-        return load_preset(cls, preset)
+        bound = FIVO(num_particles) if bound is None else get_bound(bound)
+        smoother = Smoother(self.cell, method, bound, lag)
+        num_samples = check_count("num_samples", num_samples)
+        data = self._checked_inputs(observations)
+        batch, num_steps = data["observations"].shape[:2]
+        sizes = (num_steps, batch, num_samples)
+        if noise is not None:
+            smoother.check_noise(noise, *sizes)
 
-    def save_to_preset(self, folder: Any, card: str | None = None) -> None:
-        """Writes the model to a new folder that `from_preset` reads.
+        def run(data: dict, noise: dict | None) -> dict:
+            inputs = prepare_inputs(data, self.cell.center, self.nan_is_missing)
+            drawn = noise or smoother.draw(*sizes, self.filter_seed_generator)
+            return smoother(inputs, drawn)
+
+        key = ("smooth", method, lag, key_of(bound), sizes)
+        with drawing_from(self.filter_seed_generator, seed, "smooth"):
+            found = self._functions(key, run, data, noise)
+        return SmoothingResult(method=method, **found)
+
+    def sample(
+        self,
+        num_steps: int,
+        num_samples: int = 1,
+        prefix: Any = None,
+        controls: Any = None,
+        num_particles: int = 64,
+        seed: Any = None,
+    ) -> Tensor:
+        """Samples observations, from the start or after a prefix.
 
         Args:
-            folder: Path of a folder that does not exist yet.
-            card: Model card in Markdown, written as `README.md`.
+            num_steps: Number of steps to sample.
+            num_samples: Number of samples, of each prefix if there are any.
+            prefix: Observations to continue, as for the model; each sequence
+                goes on from its own last step, from particles drawn from its
+                posterior.
+            controls: Exogenous inputs of the sampled steps, `(num_steps,
+                controls)`, or `(batch, num_steps, controls)` with a prefix.
+            num_particles: Number of particles that filter the prefix.
+            seed: Seed; None: the model's own.
 
-        Raises:
-            ValueError: If the folder exists, or the model is not built.
+        Returns:
+            `(num_samples, num_steps, features)`, or with a prefix `(batch,
+            num_samples, num_steps, features)`, without the prefix; NaN after
+            a prefix that killed all particles.
         """
-        save_preset(self, folder, card)
+        samples = self._generate(
+            prefix, num_steps, num_samples, controls, num_particles, seed
+        )["samples"]
+        return samples[0] if prefix is None else samples
 
-    def get_config(self) -> dict:
-        """Constructor arguments."""
-        serialize = keras.saving.serialize_keras_object
-        config = {
-            "cell": serialize(self.cell),
-            "bound": serialize(self._bound),
-            "evaluation_bound": serialize(self._evaluation_bound),
-            "loss_per": self.loss_per,
-            "nan_is_missing": self.nan_is_missing,
-            "seed": self.seed,
-            "evaluation_seed": self.evaluation_seed,
-        }
-        return {**super().get_config(), **config}
+    def forecast(
+        self,
+        observations: Any,
+        num_steps: int,
+        num_samples: int = 100,
+        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+        controls: Any = None,
+        num_particles: int = 64,
+        seed: Any = None,
+    ) -> generation.Forecast:
+        """Forecasts samples, means and quantiles of what comes next.
 
-    @classmethod
-    def from_config(cls, config: dict, **kwargs: Any) -> Any:
-        """Rebuilds the model with its cell and bounds."""
-        config = dict(config)
-        config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
-        return cls(**config)
+        Args:
+            observations: The past, as for the model.
+            num_steps: Number of steps to forecast.
+            num_samples: Number of samples of each sequence.
+            quantiles: Levels in (0, 1).
+            controls: Exogenous inputs to come, `(batch, num_steps,
+                controls)`.
+            num_particles: Number of particles that filter the past.
+            seed: Seed; None: the model's own.
+        """
+        levels = tuple(float(level) for level in quantiles)
+        if not all(0 < level < 1 for level in levels):
+            raise ValueError(
+                "`quantiles` must lie in (0, 1). "
+                f"Received: quantiles={quantiles!r}"
+            )
+        found = self._generate(
+            observations,
+            num_steps,
+            num_samples,
+            controls,
+            num_particles,
+            seed,
+            levels,
+        )
+        return generation.Forecast(levels=levels, **found)
+
+    def _generate(
+        self,
+        prefix: Any,
+        num_steps: int,
+        num_samples: int,
+        controls: Any,
+        num_particles: int,
+        seed: Any,
+        levels: tuple[float, ...] | None = None,
+    ) -> dict:
+        """Samples after a prefix, and summarizes them if levels are given."""
+        num_steps = check_count("num_steps", num_steps)
+        num_samples = check_count("num_samples", num_samples)
+        data, batch, bound = None, 1, FIVO(num_particles)
+        if prefix is not None:
+            data = self._checked_inputs(prefix)
+            batch = data["observations"].shape[0]
+            data = pad_to_bucket(data, self.nan_is_missing)
+        elif not self.built:
+            raise ValueError(
+                "The model must be built before it can sample: fit it, "
+                "load it or call `model.build((None, None, features))`. "
+                "Received: a model without weights"
+            )
+        if controls is not None:
+            controls = generation.control_rows(
+                controls, batch, num_steps, num_samples
+            )
+        elif self.cell.control_dim:
+            raise ValueError(
+                "The model has exogenous inputs: `controls` must give those "
+                f"of the {num_steps} steps to come. Received: controls=None"
+            )
+
+        def run(data: dict | None, controls: Tensor | None) -> dict:
+            return generation.sample_paths(
+                self.cell,
+                generation.Start(bound, data, self.nan_is_missing),
+                num_steps,
+                num_samples,
+                self.filter_seed_generator,
+                controls,
+                levels,
+            )
+
+        sizes = (num_steps, num_samples, bound.num_particles, levels)
+        with drawing_from(self.filter_seed_generator, seed, "sample"):
+            return self._functions(("generate", *sizes), run, data, controls)

@@ -1,6 +1,8 @@
 """Seeds that are far from each other."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -37,3 +39,27 @@ def seed_generator(seed: Any, purpose: str = "", argument: str = "seed") -> Any:
     return keras.random.SeedGenerator(
         spread_seed(None if seed is None else int(seed), purpose)
     )
+
+
+@contextlib.contextmanager
+def drawing_from(generator: Any, seed: Any, purpose: str) -> Iterator[None]:
+    """Makes a generator draw from a seed inside, and go on as before after.
+
+    Args:
+        generator: `SeedGenerator`.
+        seed: Integer; None: the generator just goes on.
+        purpose: What the noise is for.
+
+    Raises:
+        TypeError: If the seed is not an integer.
+    """
+    if seed is None:
+        yield
+        return
+    before = keras.ops.convert_to_numpy(generator.state)
+    start = keras.ops.convert_to_numpy(seed_generator(seed, purpose).state)
+    generator.state.assign(start)
+    try:
+        yield
+    finally:
+        generator.state.assign(before)

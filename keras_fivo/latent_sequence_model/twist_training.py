@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.latent_sequence_model.generation import (
+from keras_fivo.inference.generation import (
     draw_generation_noise,
     generate,
 )

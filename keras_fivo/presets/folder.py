@@ -21,6 +21,37 @@ from keras_fivo.presets.sources import (
 )
 
 
+class FromPresets:
+    """Gives a class of Keras models its presets."""
+
+    @classmethod
+    def from_preset(cls, preset: Any) -> Any:
+        """Returns a trained model, with cell, bounds, centring and weights.
+
+        Args:
+            preset: Name of a shipped preset, one of `presets`; path of a
+                folder that `save_to_preset` wrote; or handle of a hub that
+                begins with `"hf://"` or `"kaggle://"`.
+
+        Raises:
+            ValueError: If there is no such preset, or it was changed.
+            ImportError: If the library that fetches it is not installed.
+        """
+        return load_preset(cls, preset)
+
+    def save_to_preset(self, folder: Any, card: str | None = None) -> None:
+        """Writes the model to a new folder that `from_preset` reads.
+
+        Args:
+            folder: Path of a folder that does not exist yet.
+            card: Model card in Markdown, written as `README.md`.
+
+        Raises:
+            ValueError: If the folder exists, or the model is not built.
+        """
+        save_preset(self, folder, card)
+
+
 def save_preset(
     model: keras.Model, folder: Any, card: str | None = None
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import keras_fivo as kf
 from keras_fivo.cells.step_result import last_active
-from keras_fivo.latent_sequence_model.generation import (
+from keras_fivo.inference.generation import (
     draw_generation_noise,
     draw_particles,
     generate,

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from keras_fivo.inputs import prepare_inputs
-from keras_fivo.latent_sequence_model.particle_smoothing import (
+from keras_fivo.inference.particle_smoothing import (
     filtered_particles,
     fixed_lag,
     trace_paths,
 )
-from keras_fivo.latent_sequence_model.smoothing import Smoother
+from keras_fivo.inference.smoothing import Smoother
+from keras_fivo.inputs import prepare_inputs
 from tests.latent_sequence_model.models import model
 from tests.latent_sequence_model.smoothing_examples import (
     LENGTHS,

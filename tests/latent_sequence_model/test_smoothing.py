@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from keras_fivo.latent_sequence_model.smoothing import Smoother
+from keras_fivo.inference.smoothing import Smoother
 from tests.latent_sequence_model.models import model
 from tests.latent_sequence_model.smoothing_examples import (
     BATCH,

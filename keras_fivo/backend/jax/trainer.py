@@ -116,15 +116,25 @@ def _current(scope: Any, variables: list) -> list:
     ]
 
 
-def compiled(function: Callable, model: Any) -> Callable:
-    """A compiled function of nested tensors that reads the model's weights."""
+def compiled(function: Callable, model: Any, moves: list) -> Callable:
+    """Returns a compiled function that reads a model's variables.
+
+    Args:
+        function: Of nested tensors.
+        model: Model whose variables it reads.
+        moves: Variables that it changes, such as states of seed generators.
+    """
 
     @jax.jit
-    def run(values: list, arguments: tuple) -> Nested:
-        with keras.StatelessScope(_pairs(model.variables, values)):
-            return function(*arguments)
+    def run(values: list, arguments: tuple) -> Any:
+        with keras.StatelessScope(_pairs(model.variables, values)) as scope:
+            found = function(*arguments)
+        return found, _current(scope, moves)
 
     def call(*arguments: Nested) -> Nested:
-        return run([v.value for v in model.variables], arguments)
+        found, moved = run([v.value for v in model.variables], arguments)
+        for variable, value in _pairs(moves, moved):
+            variable.assign(value)
+        return found
 
     return call

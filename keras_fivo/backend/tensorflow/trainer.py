@@ -177,10 +177,15 @@ def _all_finite(tensors: list) -> Any:
     return tf.reduce_all(tf.stack(checks))
 
 
-def compiled(function: Callable, model: Any) -> Callable:
-    """A compiled function of nested tensors that reads the model's weights.
+def compiled(function: Callable, model: Any, moves: list) -> Callable:
+    """Returns a compiled function that reads a model's variables.
 
     Its results cannot be differentiated.
+
+    Args:
+        function: Of nested tensors.
+        model: Model whose variables it reads.
+        moves: Variables that it changes.
     """
 
     def run(*arguments: Nested) -> Nested:

@@ -73,7 +73,7 @@ class Trainer:
         if self.predict_function is None or force:
             self._refuse_many_steps()
             self.predict_function = compiled(
-                lambda data: self.predict_step(data[0]), self
+                lambda data: self.predict_step(data[0]), self, []
             )
 
     def _refuse_many_steps(self: Any) -> None:
@@ -89,8 +89,14 @@ def _all_finite(tensors: list) -> torch.Tensor:
     return torch.stack(checks).all()
 
 
-def compiled(function: Callable, model: Any) -> Callable:
-    """A function of nested tensors that keeps no gradients."""
+def compiled(function: Callable, model: Any, moves: list) -> Callable:
+    """Returns a function of nested tensors that keeps no gradients.
+
+    Args:
+        function: Of nested tensors.
+        model: Model whose variables it reads.
+        moves: Variables that it changes.
+    """
 
     def call(*arguments: Nested) -> Nested:
         with execution.running(model), torch.no_grad():

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_fivo.input_checks import as_arrays, lengths_of
 from keras_fivo.smc import Never
 from keras_fivo.types import Nested
 
@@ -73,17 +74,17 @@ def _fill(outline: Any, file: Any) -> Nested:
     return [_fill(x, file) for x in outline["list"]]
 
 
-def check_state(state: Any, fresh: dict) -> None:
-    """Whether a filter can go on from a state.
+def check_state(state: Any, expected: dict[str, tuple]) -> None:
+    """Refuses a state that a filter cannot go on from.
 
     Args:
         state: What the user passed.
-        fresh: The state before the first step.
+        expected: Shapes of the state before the first step, by path.
 
     Raises:
         ValueError: If it is of another cell, batch or number of particles.
     """
-    found, expected = _shapes(state), _shapes(fresh)
+    found = shapes(state)
     if found == expected:
         return
     name = next(
@@ -98,17 +99,21 @@ def check_state(state: Any, fresh: dict) -> None:
     )
 
 
-def check_no_gap(state: dict, lengths: Any) -> None:
-    """Whether no sequence goes on after steps that its mask left out.
+def check_no_gap(state: dict, data: dict, nan_is_missing: bool) -> None:
+    """Refuses to go on after steps that a mask left out.
 
     Args:
-        state: As from an earlier result.
-        lengths: `(batch,)`, the steps with which each sequence goes on.
+        state: The `state` of an earlier result.
+        data: Inputs of the next steps; see `prepare_inputs`.
+        nan_is_missing: Whether NaN stands for a missing entry.
 
     Raises:
-        ValueError: If one does: the steps were missing, or else padding.
+        ValueError: If a sequence does: the steps were missing, or padding.
     """
     left_out = keras.ops.convert_to_numpy(state["left_out"])
+    if not left_out.any():
+        return
+    lengths = lengths_of(as_arrays(data), nan_is_missing)
     if left_out[lengths > 0].any():
         raise ValueError(
             "`state` must have counted all steps of each sequence that goes "
@@ -122,12 +127,12 @@ def check_no_gap(state: dict, lengths: Any) -> None:
 def check_noise(
     noise: Any, bound: Any, cell: Any, num_steps: int, batch: int
 ) -> None:
-    """Whether noise is that of `bound.draw`.
+    """Refuses noise that is not as from `bound.draw`.
 
     Raises:
         ValueError: If something is missing, or has another shape.
     """
-    found = _shapes(noise)
+    found = shapes(noise)
     particles = bound.num_particles
     expected = {"latent": (batch, num_steps, particles, *cell.noise_shape)}
     if not isinstance(bound.criterion, Never):
@@ -141,8 +146,8 @@ def check_noise(
             )
 
 
-def _shapes(tree: Nested) -> dict[str, tuple]:
-    """Shapes by path."""
+def shapes(tree: Nested) -> dict[str, tuple]:
+    """Returns the shapes of the leaves by path."""
     return {
         "/".join(map(str, path)): tuple(keras.ops.shape(leaf))
         for path, leaf in keras.tree.flatten_with_path(tree)

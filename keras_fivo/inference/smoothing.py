@@ -8,18 +8,15 @@ from keras import ops
 
 from keras_fivo.bounds import Bound
 from keras_fivo.cells import LinearGaussianCell
-from keras_fivo.inputs import prepare_inputs, time_first
-from keras_fivo.latent_sequence_model.checks import check_count, check_inputs
-from keras_fivo.latent_sequence_model.particle_smoothing import (
+from keras_fivo.inference.particle_smoothing import (
     filtered_particles,
     fixed_lag,
     simulate_backward,
     trace_paths,
 )
-from keras_fivo.latent_sequence_model.seeds import seed_generator
-from keras_fivo.latent_sequence_model.states import check_noise
+from keras_fivo.inference.states import check_noise
+from keras_fivo.inputs import time_first
 from keras_fivo.linear_gaussian import sample_posterior
-from keras_fivo.lookup import key_of
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Shape, Tensor
 
@@ -203,38 +200,6 @@ class Smoother:
                 self.cell, inputs, particles, time_first(uniforms)
             )
         return _summary(result, *found)
-
-
-def smooth(
-    model: Any,
-    smoother: Smoother,
-    observations: Any,
-    num_samples: int,
-    noise: dict | None,
-    seed: Any,
-) -> SmoothingResult:
-    """Checks, draws and runs; see `LatentSequenceModel.smooth`."""
-    cell = model.cell
-    num_samples = check_count("num_samples", num_samples)
-    data = check_inputs(observations, cell, model.nan_is_missing)
-    model._ensure_built(data)
-    batch, num_steps = data["observations"].shape[:2]
-    sizes = (num_steps, batch, num_samples)
-    if noise is None:
-        seeds = model.filter_seed_generator
-        if seed is not None:
-            seeds = seed_generator(seed, "smooth")
-        noise = smoother.draw(*sizes, seeds)
-    else:
-        smoother.check_noise(noise, *sizes)
-
-    def run(data: dict, noise: dict) -> dict:
-        inputs = prepare_inputs(data, cell.center, model.nan_is_missing)
-        return smoother(inputs, noise)
-
-    key = ("smooth", smoother.method, smoother.lag, key_of(smoother.bound))
-    found = model._function(key, run)(data, noise)
-    return SmoothingResult(method=smoother.method, **found)
 
 
 def _summary(

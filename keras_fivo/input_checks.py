@@ -1,7 +1,5 @@
 """Errors for what users pass, before anything runs."""
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -29,35 +27,75 @@ def as_arrays(data: Any) -> dict:
 
 
 def check_inputs(data: Any, cell: Any, nan_is_missing: bool) -> dict:
-    """Checks one batch of inputs by value.
+    """Checks one batch of inputs, and returns it as NumPy arrays.
 
     Args:
         data: What the user passed.
         cell: A `LatentCell`, built or not.
         nan_is_missing: Whether NaN stands for a missing entry.
 
-    Returns:
-        The inputs as NumPy arrays.
-
     Raises:
         ValueError: For a wrong rank or size, NaN or infinite observations,
             values outside the emission's support, impossible lengths.
     """
     arrays = as_arrays(data)
-    observations = arrays["observations"]
-    if observations.ndim != 3:
+    check_shapes(arrays, cell)
+    check_values(arrays, cell, nan_is_missing)
+    return arrays
+
+
+def check_shapes(arrays: dict, cell: Any) -> None:
+    """Checks the ranks and sizes of one batch.
+
+    Args:
+        arrays: Arrays or tensors.
+        cell: A `LatentCell`, built or not.
+
+    Raises:
+        ValueError: If they do not fit each other, or the cell.
+    """
+    shape = tuple(arrays["observations"].shape)
+    if len(shape) != 3:
         raise ValueError(
             "Observations must be an array (batch, time, features). "
-            f"Received: observations of shape {observations.shape}"
+            f"Received: observations of shape {shape}"
         )
-    if 0 in observations.shape:
+    if 0 in shape:
         raise ValueError(
             "Observations must hold at least one sequence of one step. "
-            f"Received: observations of shape {observations.shape}"
+            f"Received: observations of shape {shape}"
         )
-    _check_size(observations, cell)
-    _check_mask_and_lengths(arrays, observations.shape)
-    _check_controls(arrays.get("controls"), cell, observations.shape)
+    _check_size(shape, cell)
+    _check_mask_and_lengths(arrays, shape)
+    _check_controls(arrays.get("controls"), cell, shape)
+
+
+def check_values(arrays: dict, cell: Any, nan_is_missing: bool) -> None:
+    """Checks the values of one batch whose shapes are right.
+
+    Args:
+        arrays: NumPy arrays.
+        cell: A `LatentCell`, built or not.
+        nan_is_missing: Whether NaN stands for a missing entry.
+
+    Raises:
+        ValueError: For NaN or infinite observations, values outside the
+            emission's support, impossible lengths.
+    """
+    observations = arrays["observations"]
+    lengths, controls = arrays.get("lengths"), arrays.get("controls")
+    steps = observations.shape[1]
+    if lengths is not None and (lengths.min() < 0 or lengths.max() > steps):
+        raise ValueError(
+            f"`lengths` must lie between 0 and the number of steps, "
+            f"{steps}. Received: lengths={lengths.tolist()}"
+        )
+    if controls is not None and not np.isfinite(controls).all():
+        raise ValueError(
+            "`controls` must be finite. Received: controls with "
+            f"{int((~np.isfinite(controls)).sum())} NaN or infinite "
+            "entries"
+        )
     observed = _observed(arrays, observations.shape)
     if nan_is_missing:
         observed = observed & ~np.isnan(observations)
@@ -72,39 +110,33 @@ def check_inputs(data: Any, cell: Any, nan_is_missing: bool) -> dict:
         )
     if cell.emission is not None:
         cell.emission.check(seen)
-    return arrays
 
 
-def _check_size(observations: np.ndarray, cell: Any) -> None:
-    features = observations.shape[-1]
+def _check_size(shape: tuple, cell: Any) -> None:
+    features = shape[-1]
     expected = cell.observation_dim if cell.built else None
     if expected is None and cell.emission is not None:
         expected = cell.emission.event_dim
     if expected is not None and expected != features:
         raise ValueError(
             f"The model is for observations with {expected} features. "
-            f"Received: observations of shape {observations.shape}"
+            f"Received: observations of shape {shape}"
         )
 
 
 def _check_mask_and_lengths(arrays: dict, shape: tuple) -> None:
     mask, lengths = arrays.get("mask"), arrays.get("lengths")
-    if mask is not None and mask.shape not in (shape, shape[:2]):
+    if mask is not None and tuple(mask.shape) not in (shape, shape[:2]):
         raise ValueError(
             f"`mask` must have the shape {shape[:2]} or {shape}. "
             f"Received: mask of shape {mask.shape}"
         )
     if lengths is None:
         return
-    if lengths.shape != shape[:1]:
+    if tuple(lengths.shape) != shape[:1]:
         raise ValueError(
             f"`lengths` must have the shape {shape[:1]}. "
             f"Received: lengths of shape {lengths.shape}"
-        )
-    if lengths.min() < 0 or lengths.max() > shape[1]:
-        raise ValueError(
-            f"`lengths` must lie between 0 and the number of steps, "
-            f"{shape[1]}. Received: lengths={lengths.tolist()}"
         )
 
 
@@ -120,7 +152,7 @@ def _check_controls(
                 "Received: controls=None"
             )
         return
-    if controls.ndim != 3 or controls.shape[:2] != shape[:2]:
+    if len(controls.shape) != 3 or tuple(controls.shape[:2]) != shape[:2]:
         raise ValueError(
             f"`controls` must have the shape {shape[:2]} and a size. "
             f"Received: controls of shape {controls.shape}"
@@ -129,12 +161,6 @@ def _check_controls(
         raise ValueError(
             f"The model was built for {expected} exogenous inputs. "
             f"Received: controls of shape {controls.shape}"
-        )
-    if not np.isfinite(controls).all():
-        raise ValueError(
-            "`controls` must be finite. Received: controls with "
-            f"{int((~np.isfinite(controls)).sum())} NaN or infinite "
-            "entries"
         )
 
 
@@ -157,22 +183,6 @@ def check_sample_weight(sample_weight: Any, arrays: dict) -> np.ndarray:
             f"Received: sample_weight={weights.tolist()}"
         )
     return weights.astype("float32")
-
-
-def check_count(name: str, value: Any) -> int:
-    """A number of things: an integer of 1 or more.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if isinstance(value, bool) or not (
-        isinstance(value, int | np.integer) and value >= 1
-    ):
-        raise ValueError(
-            f"`{name}` must be an integer of 1 or more. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
 
 
 def _observed(arrays: dict, shape: tuple) -> np.ndarray:
@@ -214,106 +224,3 @@ def lengths_of(arrays: dict, nan_is_missing: bool) -> np.ndarray:
     _, observed = observed_entries(arrays, nan_is_missing)
     steps = np.arange(1, observed.shape[1] + 1)
     return (observed.any(-1) * steps).max(1)
-
-
-def is_batch(data: Any) -> bool:
-    """Whether data are arrays in memory, rather than an iterable of them."""
-    if isinstance(data, dict | list | np.ndarray):
-        return True
-    return hasattr(data, "shape") and hasattr(data, "dtype")
-
-
-def batches(data: Any) -> Iterator:
-    """The inputs of each batch of a data set that can be read again."""
-    if is_batch(data):
-        yield data
-        return
-    for item in _items(data):
-        yield inputs_of(item)
-
-
-def _items(data: Any) -> Iterator:
-    """What a data set yields in one epoch."""
-    if isinstance(data, keras.utils.PyDataset):
-        return (data[i] for i in range(data.num_batches))
-    return iter(data)
-
-
-def first_batch(data: Any) -> tuple[Any, Any]:
-    """The first batch, and the data with nothing taken from them.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    if isinstance(data, Iterator):
-        first = next(data, None)
-        rest = data if first is None else _put_back(first, data)
-    else:
-        first, rest = next(_items(data), None), data
-    if first is None:
-        raise ValueError(
-            "The data hold no batch. "
-            f"Received: {type(data).__name__} that yields nothing"
-        )
-    inputs = inputs_of(first)
-    if isinstance(first, list | tuple) and len(first) > 1:
-        raise ValueError(
-            "A data set must yield inputs or (inputs,), with weights as the "
-            "'sample_weight' of a dict of inputs: TensorFlow takes no None. "
-            f"Received: a tuple of length {len(first)}"
-        )
-    return inputs, rest
-
-
-def _put_back(head: Any, rest: Iterator) -> Iterator:
-    """A generator of tuples, which is what Keras takes."""
-    for item in itertools.chain([head], rest):
-        yield item if isinstance(item, tuple) else (item,)
-
-
-def inputs_of(item: Any) -> Any:
-    """The inputs of a batch; see `inputs_and_weights`."""
-    return inputs_and_weights(item)[0]
-
-
-def inputs_and_weights(item: Any) -> tuple[Any, Any]:
-    """The inputs of a batch and the weights of its sequences, or None.
-
-    Raises:
-        ValueError: For targets: sequences are their own.
-    """
-    x, y, weights = keras.utils.unpack_x_y_sample_weight(item)
-    refuse_targets(y)
-    if isinstance(x, dict) and "sample_weight" in x:
-        x = dict(x)
-        weights = x.pop("sample_weight")
-    return x, weights
-
-
-def refuse_targets(y: Any) -> None:
-    """Sequences are their own targets.
-
-    Raises:
-        ValueError: If there are others.
-    """
-    if y is not None:
-        raise ValueError(
-            "A latent sequence model has no targets: sequences are all that "
-            f"it is given. Received: y of type {type(y).__name__}"
-        )
-
-
-def refuse_losses(compile_config: dict | None) -> None:
-    """A loss or metrics given to `compile` would go unused.
-
-    Raises:
-        ValueError: If there are any.
-    """
-    for name in ("loss", "metrics", "weighted_metrics"):
-        value = (compile_config or {}).get(name)
-        if value is not None:
-            raise ValueError(
-                f"`compile` must not get `{name}`: the bound is the loss, "
-                "and the filter has its own metrics. "
-                f"Received: {name}={value!r}"
-            )

@@ -1,0 +1,74 @@
+"""The filter over a batch as users pass it: whole, in parts, or streamed."""
+
+from typing import Any
+
+from keras import ops
+
+from keras_fivo.bounds import Bound
+from keras_fivo.inputs import as_dict, noise_time_first, prepare_inputs
+from keras_fivo.smc import FilterResult
+from keras_fivo.types import SeedLike
+
+
+def filter_sequences(
+    cell: Any,
+    bound: Bound,
+    data: Any,
+    noise: dict | None = None,
+    state: dict | None = None,
+    seed: SeedLike = None,
+    nan_is_missing: bool = False,
+) -> FilterResult:
+    """Runs the filter of a bound over a batch of sequences.
+
+    Args:
+        cell: Built `LatentCell`.
+        bound: Says how many particles there are, and how they resample.
+        data: Observations `(batch, time, ...)`, or a dict; see
+            `prepare_inputs`.
+        noise: Random numbers as from `bound.draw`; None: drawn.
+        state: The `state` of an earlier result, to go on from there.
+        seed: Seed, or seed generator, of the noise that is drawn.
+        nan_is_missing: Whether NaN stands for a missing entry.
+    """
+    inputs = prepare_inputs(data, cell.center, nan_is_missing)
+    if noise is not None:
+        noise = noise_time_first(noise)
+    return bound.run(cell, inputs, noise, state, seed=seed)
+
+
+def can_stream(cell: Any) -> None:
+    """Refuses cells that need later observations.
+
+    Raises:
+        ValueError: If the proposal or a twist looks at them.
+    """
+    if cell.twist is not None:
+        raise ValueError(
+            "A twist looks at later observations: a cell that has one "
+            f"cannot stream. Received: twist={cell.twist!r}. Filter "
+            "the whole sequence, or make the cell without a twist."
+        )
+    if cell.proposal.sees_future:
+        raise ValueError(
+            "A proposal that sees later observations cannot stream. "
+            f"Received: proposal={cell.proposal!r}. Filter the "
+            "whole sequence, or train with a filtering proposal."
+        )
+
+
+def one_step(observation: Any) -> dict:
+    """Returns one observation of each sequence as sequences of one step.
+
+    Args:
+        observation: `(batch, ...)`, or a dict of it as `observations` with
+            `mask`, `controls` and `lengths` that have no axis of time.
+    """
+    data = {
+        key: value if key == "lengths" else ops.expand_dims(value, 1)
+        for key, value in as_dict(observation).items()
+    }
+    if "lengths" not in data:
+        batch = data["observations"].shape[0]
+        data["lengths"] = ops.ones((batch,), "int32")
+    return data

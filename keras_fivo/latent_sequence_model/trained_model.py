@@ -1,0 +1,348 @@
+"""A Keras model of a cell and its bounds: weights, training, saving."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.bounds import Bound, get_bound
+from keras_fivo.cells import LatentCell
+from keras_fivo.input_checks import check_inputs
+from keras_fivo.inputs import as_dict, prepare_inputs
+from keras_fivo.latent_sequence_model import batches
+from keras_fivo.latent_sequence_model.batches import (
+    arguments_of,
+    with_signature_of,
+)
+from keras_fivo.latent_sequence_model.compiled import CompiledFunctions
+from keras_fivo.latent_sequence_model.losses import (
+    bound_loss,
+    own_objective,
+    twist_loss,
+)
+from keras_fivo.latent_sequence_model.seeds import seed_generator, spread_seed
+from keras_fivo.metrics import FilterMetrics, summarize
+from keras_fivo.presets import FromPresets, builtin_presets
+from keras_fivo.smc import FilterResult
+from keras_fivo.types import Tensor
+
+
+class TrainedModel(FromPresets, backend.Trainer, keras.Model):
+    """The part of a `LatentSequenceModel` that Keras trains and saves."""
+
+    def __init__(
+        self,
+        cell: LatentCell,
+        bound: Any = "fivo",
+        evaluation_bound: Any = None,
+        loss_per: str = "step",
+        nan_is_missing: bool = False,
+        seed: int | None = None,
+        evaluation_seed: int | None = 0,
+        **kwargs: Any,
+    ) -> None:
+        # Observations keep their precision under a mixed policy.
+        super().__init__(**{"autocast": False, **kwargs})
+        if not isinstance(cell, LatentCell):
+            raise TypeError(
+                f"`cell` must be a LatentCell. Received: cell={cell!r}"
+            )
+        if loss_per not in ("step", "sequence"):
+            raise ValueError(
+                "`loss_per` must be 'step' or 'sequence'. "
+                f"Received: loss_per={loss_per!r}"
+            )
+        self.cell = cell
+        self.loss_per = loss_per
+        self.nan_is_missing = bool(nan_is_missing)
+        self.seed_generator = seed_generator(seed)
+        self.filter_seed_generator = seed_generator(seed, "filter")
+        self.evaluation_seed_generator = seed_generator(
+            evaluation_seed, "evaluation", argument="evaluation_seed"
+        )
+        self.seed = None if seed is None else int(seed)
+        self.evaluation_seed = (
+            None if evaluation_seed is None else int(evaluation_seed)
+        )
+        twist = cell.twist
+        contrasts = twist is not None and twist.objective == "density_ratio"
+        self._report = FilterMetrics(["twist_loss"] if contrasts else [])
+        self._functions = CompiledFunctions(
+            self, [self.filter_seed_generator.state]
+        )
+        self._bound = get_bound(bound)
+        self._evaluation_bound = (
+            None
+            if evaluation_bound is None
+            else get_bound(evaluation_bound, "evaluation_bound")
+        )
+
+    @property
+    def bound(self) -> Bound:
+        """The bound of training; may be replaced at any time."""
+        return self._bound
+
+    @bound.setter
+    def bound(self, bound: Any) -> None:
+        self._bound = get_bound(bound)
+        self._forget_compiled()
+
+    @property
+    def evaluation_bound(self) -> Bound:
+        """The bound of evaluation and filtering; may be replaced."""
+        return self._evaluation_bound or self._bound
+
+    @evaluation_bound.setter
+    def evaluation_bound(self, bound: Any) -> None:
+        self._evaluation_bound = (
+            None if bound is None else get_bound(bound, "evaluation_bound")
+        )
+        self._forget_compiled()
+
+    def _forget_compiled(self) -> None:
+        self.train_function = None
+        self.test_function = None
+        self.predict_function = None
+        self._functions.clear()
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights.
+
+        Args:
+            input_shape: `(batch, time, features)`, or a dict of shapes.
+        """
+        if not self.cell.built:
+            self.cell.build(input_shape)
+        self._input_sizes = {
+            key: int(shape[-1])
+            for key, shape in as_dict(input_shape).items()
+            if key in ("observations", "controls")
+        }
+
+    def get_build_config(self) -> dict | None:
+        """Returns the sizes of the inputs that the model was built for."""
+        return {"sizes": self._input_sizes} if self.built else None
+
+    def build_from_config(self, config: dict | None) -> None:
+        """Builds the model for the sizes that it was saved with."""
+        if config and "sizes" in config:
+            shapes = {k: (None, None, n) for k, n in config["sizes"].items()}
+            self.build(shapes)
+
+    def _checked_inputs(self, data: Any) -> dict:
+        """Returns one batch of inputs as arrays, for which it is built."""
+        arrays = check_inputs(data, self.cell, self.nan_is_missing)
+        if not self.built:
+            self.build({key: x.shape for key, x in arrays.items()})
+        return arrays
+
+    def adapt(self, data: Any, scale: bool = False) -> None:
+        """Sets centring, and the emission's bias, from the training data.
+
+        Args:
+            data: Observations or a data set of them.
+            scale: Whether inputs of networks are also divided by the
+                standard deviation.
+        """
+        mean, deviation = batches.moments(
+            map(self._checked_inputs, batches.batches(data)),
+            self.nan_is_missing,
+        )
+        self.cell.adapt(mean, deviation if scale else None)
+
+    # What a step of training computes.
+
+    @property
+    def metrics(self) -> list:
+        """The metrics of `fit` and `evaluate`; see `FilterMetrics`."""
+        return self._report.as_list()
+
+    def compute_losses(self, data: Any, training: bool) -> tuple[dict, dict]:
+        """Returns named losses of a batch, and sums to report; backend-free.
+
+        Args:
+            data: A batch, as Keras' trainers pass it.
+            training: Whether this is a step of training.
+        """
+        x, sample_weight = batches.inputs_and_weights(data)
+        # No `__call__` comes by here, which would clear them.
+        self._clear_losses()
+        bound = self.bound if training else self.evaluation_bound
+        inputs, result = self._run_bound(bound, x, training)
+        loss, counted = bound_loss(
+            result, sample_weight, self.loss_per, training
+        )
+        total = sum((ops.cast(x, "float32") for x in self.losses), loss)
+        self._clear_losses()
+        if not training:
+            total = ops.where(ops.isfinite(total), total, float("inf"))
+        losses = {"loss": total}
+        if training and own_objective(self.cell.twist):
+            losses["twist_loss"] = twist_loss(
+                self.cell, inputs, self.seed_generator, loss
+            )
+        return losses, {**summarize(result), "counted": counted}
+
+    def loss_variables(self, name: str) -> list:
+        """Returns the variables that the loss of that name may move.
+
+        `"loss"` moves all but those of a twist that has an objective of its
+        own, `"twist_loss"`.
+        """
+        if not own_objective(self.cell.twist):
+            return self.trainable_variables
+        own = self.cell.twist.trainable_variables
+        if name == "twist_loss":
+            return own
+        own_ids = {id(v) for v in own}
+        return [v for v in self.trainable_variables if id(v) not in own_ids]
+
+    def update_metrics(
+        self, losses: dict, report: dict, applied: Any = True
+    ) -> dict:
+        """Adds a batch to the metrics and returns their values."""
+        self._report.update(losses, report, applied)
+        unused = self._report.others.keys() - losses.keys()
+        logs = self.get_metrics_result()
+        return {k: x for k, x in logs.items() if k not in unused}
+
+    def _run_bound(
+        self, bound: Bound, x: Any, training: bool
+    ) -> tuple[dict, FilterResult]:
+        inputs = prepare_inputs(x, self.cell.center, self.nan_is_missing)
+        result = bound.run(
+            self.cell,
+            inputs,
+            seed=self.seed_generator
+            if training
+            else self.evaluation_seed_generator,
+            training=training,
+            keep_paths=False,
+            keep_state=False,
+        )
+        return inputs, result
+
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
+        """Returns the log evidence of each sequence, `(batch,)`, in nats."""
+        inputs, _ = batches.inputs_and_weights(inputs)
+        _, result = self._run_bound(self.evaluation_bound, inputs, training)
+        return result.log_evidence
+
+    # Keras' verbs, with checks before anything runs.
+
+    @with_signature_of(keras.Model.fit)
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains the model; see `keras.Model.fit`.
+
+        `x` are observations, or a data set of them: `tf.data`, a `PyDataset`,
+        a torch `DataLoader` or a generator, that yields inputs or
+        `(inputs,)`. A dict of inputs may also hold `sample_weight`,
+        `(batch,)`, which makes the loss a weighted mean, and changes no other
+        metric. `y` must be None: sequences are their own targets.
+
+        Raises:
+            ValueError: For inputs that cannot be right, before any training.
+        """
+        given = arguments_of(keras.Model.fit, args, kwargs)
+        if not self.compiled:
+            raise ValueError(
+                "The model must be compiled before it is trained: call "
+                "`model.compile(optimizer)`. Received: a model without "
+                "optimizer"
+            )
+        x = self._checked_data(given)
+        validation = given.get("validation_data")
+        if validation is not None:
+            weights = None
+            if isinstance(validation, tuple):
+                validation, weights = batches.inputs_and_weights(validation)
+            given["validation_data"] = self._checked(validation, weights), None
+        if self.optimizer is not None and not self.optimizer.built:
+            # Copies of variables on several devices are made in a scope.
+            strategy = getattr(self, "distribute_strategy", None)
+            with strategy.scope() if strategy else nullcontext():
+                self.optimizer.build(self.trainable_variables)
+        return super().fit(x, **given)
+
+    @with_signature_of(keras.Model.evaluate)
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes metrics of `evaluation_bound`; see `keras.Model.evaluate`.
+
+        The noise is that of `evaluation_seed` every time: evaluating twice
+        gives the same numbers.
+        """
+        given = arguments_of(keras.Model.evaluate, args, kwargs)
+        if "_use_cached_eval_dataset" in given:
+            x = given.pop("x", None)
+        else:
+            x = self._checked_data(given)
+        self._restart_evaluation_noise()
+        return super().evaluate(x, **given)
+
+    @with_signature_of(keras.Model.predict)
+    def predict(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        """Returns the log evidence of each sequence; see `keras.Model`."""
+        given = arguments_of(keras.Model.predict, args, kwargs)
+        x = self._checked(given.pop("x"))
+        self._restart_evaluation_noise()
+        return super().predict(x, **given)
+
+    def _restart_evaluation_noise(self) -> None:
+        seed = spread_seed(self.evaluation_seed, "evaluation")
+        if seed is not None:
+            self.evaluation_seed_generator.state.assign([seed, 0])
+
+    def _checked_data(self, given: dict) -> Any:
+        """Takes the data from the arguments of a verb, and checks them."""
+        batches.refuse_targets(given.pop("y", None))
+        batches.refuse_losses(self.get_compile_config())
+        return self._checked(
+            given.pop("x", None), given.pop("sample_weight", None)
+        )
+
+    def _checked(self, data: Any, sample_weight: Any = None) -> Any:
+        """Checks the data, or their first batch, and builds the model."""
+        return batches.checked(data, sample_weight, self._checked_inputs)
+
+    # Saving.
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves where the noise has come to, so that training resumes."""
+        for name in self._NOISE:
+            state = getattr(self, name).state
+            store[name] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Goes on with the noise where the file was saved, if it says."""
+        for name in self._NOISE:
+            if name in store.keys():
+                getattr(self, name).state.assign(np.array(store[name]))
+
+    _NOISE = ("seed_generator", "filter_seed_generator")
+
+    presets = builtin_presets("LatentSequenceModel")
+    """Metadata of the presets that are shipped with the library, by name."""
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        config = {
+            "cell": serialize(self.cell),
+            "bound": serialize(self._bound),
+            "evaluation_bound": serialize(self._evaluation_bound),
+            "loss_per": self.loss_per,
+            "nan_is_missing": self.nan_is_missing,
+            "seed": self.seed,
+            "evaluation_seed": self.evaluation_seed,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict, **kwargs: Any) -> Any:
+        """Rebuilds the model with its cell and bounds."""
+        config = dict(config)
+        config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**config)
