@@ -52,6 +52,18 @@ from keras_fivo.inputs import pad_sequences as pad_sequences
 from keras_fivo.latent_sequence_model import (
     LatentSequenceModel as LatentSequenceModel,
 )
+from keras_fivo.learned_rules import BaseWeights as BaseWeights
+from keras_fivo.learned_rules import FewShotProbe as FewShotProbe
+from keras_fivo.learned_rules import FewShotResult as FewShotResult
+from keras_fivo.learned_rules import LearnedRuleModel as LearnedRuleModel
+from keras_fivo.learned_rules import LocalUpdateRule as LocalUpdateRule
+from keras_fivo.learned_rules import LogisticProbe as LogisticProbe
+from keras_fivo.learned_rules import MetaTraining as MetaTraining
+from keras_fivo.learned_rules import RidgeProbe as RidgeProbe
+from keras_fivo.learned_rules import TaskGroup as TaskGroup
+from keras_fivo.learned_rules import evaluate_few_shot as evaluate_few_shot
+from keras_fivo.learned_rules import initial_base as initial_base
+from keras_fivo.learned_rules import run_base as run_base
 from keras_fivo.proposals import (
     ExactFilteringProposal as ExactFilteringProposal,
 )

@@ -1,0 +1,16 @@
+"""Rules that train perceptrons without labels, and are trained to."""
+
+from keras_fivo.learned_rules.base import BaseWeights as BaseWeights
+from keras_fivo.learned_rules.base import initial_base as initial_base
+from keras_fivo.learned_rules.base import run_base as run_base
+from keras_fivo.learned_rules.few_shot import FewShotResult as FewShotResult
+from keras_fivo.learned_rules.few_shot import (
+    evaluate_few_shot as evaluate_few_shot,
+)
+from keras_fivo.learned_rules.meta_training import MetaTraining as MetaTraining
+from keras_fivo.learned_rules.meta_training import TaskGroup as TaskGroup
+from keras_fivo.learned_rules.model import FewShotProbe as FewShotProbe
+from keras_fivo.learned_rules.model import LearnedRuleModel as LearnedRuleModel
+from keras_fivo.learned_rules.probes import LogisticProbe as LogisticProbe
+from keras_fivo.learned_rules.probes import RidgeProbe as RidgeProbe
+from keras_fivo.learned_rules.rule import LocalUpdateRule as LocalUpdateRule

@@ -1,0 +1,272 @@
+"""The Keras model that a rule trains without labels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.learned_rules.base import BaseWeights, initial_base, run_base
+from keras_fivo.learned_rules.few_shot import FewShotResult, evaluate_few_shot
+from keras_fivo.learned_rules.rule import LocalUpdateRule
+from keras_fivo.presets import builtin_presets, load_preset, save_preset
+from keras_fivo.types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class LearnedRuleModel(backend.Trainer, keras.Model):
+    """A perceptron that a learned rule trains without labels.
+
+    `fit(images)` applies the rule to each batch, and `predict` gives
+    embeddings. Layers are normalised over the batch that they are given, in
+    `predict` too: by default that is all of `x`.
+
+    Args:
+        rule: A `LocalUpdateRule`.
+        units: Sizes of the layers, the embedding last.
+        activation: Activation of every layer, or its name.
+        seed: Seed of the weights before training.
+
+    Call arguments:
+        inputs: Images or vectors, `(batch, ...)`, which are flattened.
+
+    Returns:
+        Embeddings, `(batch, units[-1])`.
+
+    Example:
+    ```python
+    rule = kf.LocalUpdateRule(embedding_dim=None)
+    model = kf.LearnedRuleModel(rule, units=(128, 64))
+    model.fit(images, batch_size=64, epochs=2)
+    print(model.evaluate(test_images, labels, ways=5, shots=10))
+    ```
+    """
+
+    def __init__(
+        self,
+        rule: LocalUpdateRule,
+        units: Sequence[int],
+        activation: Any = "relu",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"autocast": False, **kwargs})
+        if not isinstance(rule, LocalUpdateRule):
+            raise TypeError(
+                f"`rule` must be a LocalUpdateRule. Received: rule={rule!r}"
+            )
+        if not units or any(int(size) < 1 for size in units):
+            raise ValueError(
+                "`units` must be one or more positive sizes. "
+                f"Received: units={units!r}"
+            )
+        self.units = [int(size) for size in units]
+        rule.check_embedding(self.units[-1])
+        self.rule = rule
+        self.activation = keras.activations.get(activation)
+        self.seed = seed
+        self._change = keras.metrics.Mean("change")
+        self.compile()
+
+    def build(self, input_shape: Any) -> None:
+        """Creates a base model that has learned nothing."""
+        if self.built:
+            return
+        self.input_dim = int(np.prod(input_shape[1:]))
+        seed = keras.random.SeedGenerator(self.seed)
+        first = initial_base(self.input_dim, self.units, seed)
+        self._weights = [
+            self.add_weight(
+                shape=value.shape,
+                initializer=lambda *_, value=value, **__: value,
+                trainable=False,
+                name=f"base_{i}",
+            )
+            for i, value in enumerate(keras.tree.flatten(first))
+        ]
+        self.built = True
+
+    @property
+    def base(self) -> BaseWeights:
+        """The weights that the rule trains."""
+        count = len(self.units)
+        values = [v.value for v in self._weights]
+        return BaseWeights(
+            values[:count], values[count : 2 * count], values[2 * count :]
+        )
+
+    @property
+    def trainable_variables(self) -> list:
+        """None: no gradient trains this model."""
+        return []
+
+    @property
+    def non_trainable_variables(self) -> list:
+        """All variables."""
+        return self.variables
+
+    def call(self, inputs: Tensor) -> Tensor:
+        flat = self._flat(inputs)
+        return run_base(self.base, flat, self.activation)[0][-1]
+
+    def _flat(self, inputs: Tensor) -> Tensor:
+        inputs = ops.cast(ops.convert_to_tensor(inputs), "float32")
+        return ops.reshape(inputs, (-1, self.input_dim))
+
+    def compute_losses(self, data: Any, training: bool) -> tuple[dict, dict]:
+        """Applies the rule to a batch.
+
+        Returns:
+            The root mean square of the change of the kernels, by their own,
+            in the place of a loss; and what trainers ask for.
+        """
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        old = self.base
+        new = self.rule.step(old, self._flat(x), self.activation)
+        ratios = [
+            ops.mean(ops.square(b - a)) / ops.mean(ops.square(a))
+            for a, b in zip(old.kernels, new.kernels, strict=True)
+        ]
+        change = ops.sqrt(sum(ratios) / len(ratios))
+        # Last: a variable may be changed in place.
+        for variable, value in zip(
+            self._weights, keras.tree.flatten(new), strict=True
+        ):
+            variable.assign(value)
+        return {"change": change}, {"counted": ops.ones(())}
+
+    def loss_variables(self, name: str) -> list:
+        """None: the rule has moved them."""
+        return []
+
+    @property
+    def metrics(self) -> list:
+        """`change`: how far an update moves the kernels, by their size."""
+        return [self._change]
+
+    def update_metrics(
+        self, losses: dict, report: dict, applied: Tensor | None = None
+    ) -> dict:
+        """Adds a batch to the metrics and returns their values."""
+        self._change.update_state(losses["change"])
+        return self.get_metrics_result()
+
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Trains the base model by the rule; see `keras.Model.fit`.
+
+        Args:
+            x: Images, `(examples, ...)`, or a data set that yields them.
+            y: Must be None: the rule learns without labels.
+            **kwargs: As for `keras.Model.fit`.
+        """
+        if y is not None:
+            raise ValueError(
+                "The rule learns without labels: `y` must be None. "
+                f"Received: y of type {type(y).__name__}. Pass labels to "
+                "`evaluate`."
+            )
+        if hasattr(x, "shape"):
+            self._check(x)
+        return super().fit(x, **kwargs)
+
+    def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray:
+        """Embeddings, `(examples, units[-1])`.
+
+        Args:
+            x: Images, `(examples, ...)`.
+            batch_size: Number of examples over which layers are normalised;
+                None: all.
+        """
+        self._check(x)
+        size = len(x) if batch_size is None else batch_size
+        return super().predict(np.asarray(x), batch_size=size, verbose=0)
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, **kwargs: Any
+    ) -> FewShotResult:
+        """Accuracy with a few labels; see `evaluate_few_shot`."""
+        return evaluate_few_shot(self, x, y, **kwargs)
+
+    def _check(self, x: Any) -> None:
+        """Builds the model for images of this size, or refuses another."""
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        size = int(np.prod(x.shape[1:]))
+        if size != self.input_dim:
+            raise ValueError(
+                f"The model was built for images of {self.input_dim} numbers. "
+                f"Received: images of shape {tuple(x.shape[1:])}, which are "
+                f"{size} numbers. Resize them, or make a new model."
+            )
+
+    presets = builtin_presets("LearnedRuleModel")
+    """Metadata of the presets that are shipped with the library, by name."""
+
+    @classmethod
+    def from_preset(
+        cls, preset: Any, units: Sequence[int] = (256,), **kwargs: Any
+    ) -> "LearnedRuleModel":
+        """Returns a model that has learned nothing, with a trained rule.
+
+        Args:
+            preset: Name of a shipped preset, one of `presets`; or path of a
+                folder that `save_to_preset` wrote.
+            units: Sizes of the layers, the embedding last.
+            **kwargs: Further arguments of the constructor.
+        """
+        return cls(load_preset(cls, preset).rule, units, **kwargs)
+
+    def save_to_preset(self, folder: Any, card: str | None = None) -> None:
+        """Writes the model to a new folder that `from_preset` reads.
+
+        Args:
+            folder: Path of a folder that does not exist yet.
+            card: Model card in Markdown.
+        """
+        save_preset(self, folder, card)
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = {
+            "rule": keras.saving.serialize_keras_object(self.rule),
+            "units": self.units,
+            "activation": keras.activations.serialize(self.activation),
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict, **kwargs: Any) -> Any:
+        """Rebuilds the model with its rule."""
+        rule = keras.saving.deserialize_keras_object(config["rule"])
+        return cls(**{**config, "rule": rule})
+
+
+class FewShotProbe(keras.callbacks.Callback):
+    """Adds the accuracy with a few labels to the logs of `fit`.
+
+    Logs `few_shot_accuracy` and `few_shot_error`, its standard error, at the
+    end of epochs.
+
+    Args:
+        x: Images.
+        y: Classes.
+        every: Number of epochs from one probe to the next.
+        **kwargs: As for `evaluate_few_shot`.
+    """
+
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, every: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__()
+        self.x, self.y, self.every, self.kwargs = x, y, every, kwargs
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Probes the model."""
+        if (epoch + 1) % self.every or logs is None:
+            return
+        result = evaluate_few_shot(self.model, self.x, self.y, **self.kwargs)
+        logs["few_shot_accuracy"] = result.accuracy
+        logs["few_shot_error"] = result.standard_error

@@ -1,0 +1,107 @@
+"""The Keras model that a rule trains."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_fivo as kf
+
+to_numpy = keras.ops.convert_to_numpy
+
+
+def rule(**changes):
+    sizes = dict(units=(6,), top_units=(5,), delta_dim=3, rank=2)
+    sizes |= {"embedding_dim": None, "learning_rate": 0.05}
+    return kf.LocalUpdateRule(**{**sizes, **changes})
+
+
+def images(count=24, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(size=(count, 3, 3)).astype("float32")
+
+
+def test_fit_is_the_rule_batch_by_batch():
+    model = kf.LearnedRuleModel(rule(), units=(7, 5), seed=0)
+    x = images()
+    model.build(x.shape)
+    base = keras.tree.map_structure(keras.ops.copy, model.base)
+    before = [to_numpy(w) for w in model.rule.weights]
+    model.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    for batch in [x[:8], x[8:16], x[16:]] * 2:
+        base = model.rule.step(base, batch.reshape(8, -1))
+    for a, b in zip(
+        keras.tree.flatten(model.base), keras.tree.flatten(base), strict=True
+    ):
+        np.testing.assert_allclose(to_numpy(a), to_numpy(b), atol=1e-5)
+    for a, b in zip(before, model.rule.weights, strict=True):
+        np.testing.assert_array_equal(a, to_numpy(b))
+
+
+def test_a_saved_model_gives_the_same_embeddings(tmp_path):
+    model = kf.LearnedRuleModel(rule(), (7, 5), activation="tanh", seed=0)
+    model.fit(images(), batch_size=8, verbose=0)
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras")
+    x = images(10, seed=1)
+    assert model.predict(x).shape == (10, 5)
+    np.testing.assert_array_equal(twin.predict(x), model.predict(x))
+    twin.fit(x, batch_size=5, verbose=0)
+    assert np.any(twin.predict(x) != model.predict(x))
+
+
+def test_a_preset_hands_out_the_rule_for_another_base_model(tmp_path):
+    model = kf.LearnedRuleModel(rule(embedding_dim=5), (7, 5))
+    model.build((None, 3, 3))
+    model.save_to_preset(tmp_path / "preset")
+    twin = kf.LearnedRuleModel.from_preset(tmp_path / "preset", (4, 6, 5))
+    for a, b in zip(model.rule.weights, twin.rule.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+    twin.fit(images(8), verbose=0)
+    with pytest.raises(ValueError, match="Received: an embedding of 6"):
+        kf.LearnedRuleModel.from_preset(tmp_path / "preset", (7, 6))
+    with pytest.raises(ValueError, match="Received: 'nowhere'"):
+        kf.LearnedRuleModel.from_preset("nowhere")
+
+
+def test_evaluate_and_the_callback_tell_the_few_shot_accuracy():
+    x, y = images(60), np.repeat(np.arange(3), 20)
+    model = kf.LearnedRuleModel(rule(), (7, 5), seed=0)
+    settings = dict(ways=3, shots=2, trials=4)
+    probe = kf.FewShotProbe(x, y, every=2, **settings)
+    history = model.fit(
+        images(), batch_size=12, epochs=4, verbose=0, callbacks=[probe]
+    ).history
+    assert len(history["change"]) == 4
+    assert min(history["change"]) > 0
+    assert len(history["few_shot_accuracy"]) == 2
+    result = model.evaluate(x, y, **settings)
+    assert history["few_shot_accuracy"][-1] == result.accuracy
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.fit(images(), np.zeros(24)), ValueError, "y of type"),
+        (lambda m: m.fit(images()[:, :2]), ValueError, r"shape \(2, 3\)"),
+        (lambda m: m.predict(images()[:, :2]), ValueError, r"shape \(2, 3\)"),
+        (
+            lambda m: m.evaluate(images(6), np.arange(6) % 3, ways=3, shots=2),
+            ValueError,
+            "a class of 2 examples",
+        ),
+    ],
+)
+def test_bad_input_is_refused(call, error, message):
+    model = kf.LearnedRuleModel(rule(), units=(7, 5))
+    model.build((None, 3, 3))
+    with pytest.raises(error, match=f"Received: .*{message}"):
+        call(model)
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(TypeError, match="Received: rule='slim'"):
+        kf.LearnedRuleModel("slim", (7, 5))
+    with pytest.raises(ValueError, match=r"Received: units=\(\)"):
+        kf.LearnedRuleModel(rule(), ())
+    with pytest.raises(ValueError, match="Received: an embedding of 5"):
+        kf.LearnedRuleModel(rule(embedding_dim=8), (7, 5))
