@@ -11,6 +11,7 @@ from keras_fivo import backend
 from keras_fivo.checks import check_count
 from keras_fivo.inputs import noise_time_first, prepare_inputs
 from keras_fivo.lookup import Configurable, find
+from keras_fivo.seeds import stream
 from keras_fivo.smc import (
     Criterion,
     FilterResult,
@@ -78,18 +79,18 @@ class Bound(Configurable):
             "latent": backend.draw(
                 cell.noise,
                 (*shape, self.num_particles, *cell.noise_shape),
-                seed,
+                stream(seed, "latent"),
             )
         }
         if not isinstance(self.criterion, Never):
             noise["resampling"] = self.scheme.draw(
-                shape, self.num_particles, _apart(seed, 1)
+                shape, self.num_particles, stream(seed, "resampling")
             )
         sizes = cell.dropout_sizes() if training else {}
         if sizes:
             noise["dropout"] = {
-                name: backend.draw("uniform", (batch, size), _apart(seed, i))
-                for i, (name, size) in enumerate(sizes.items(), start=2)
+                name: backend.draw("uniform", (batch, size), stream(seed, name))
+                for name, size in sizes.items()
             }
         return noise
 
@@ -286,13 +287,6 @@ class FIVO(Bound):
             "scheme": serialize(self.scheme),
             "criterion": serialize(self.criterion),
         }
-
-
-def _apart(seed: SeedLike, number: int) -> SeedLike:
-    """A seed of its own: one number would draw all noise alike."""
-    if isinstance(seed, int):
-        return (seed + number * 0x9E3779B1) % 2**31
-    return seed
 
 
 def _filter_state(state: dict, twist: Twisted | None) -> dict:

@@ -10,6 +10,7 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.bounds import FIVO, Bound
 from keras_fivo.inference.filtering import filter_sequences
+from keras_fivo.seeds import stream
 from keras_fivo.smc.particle_filter import expand_rows
 from keras_fivo.smc.resampling import Multinomial, gather_particles
 from keras_fivo.smc.weights import log_sum_exp
@@ -55,7 +56,7 @@ class Start:
         Args:
             cell: Built `LatentCell`.
             num_samples: Number of samples of each sequence.
-            seed: Seed generator.
+            seed: Seed, or seed generator.
         """
         if self.data is None:
             return fresh_rows(cell, num_samples)
@@ -63,11 +64,13 @@ class Start:
             cell,
             self.bound,
             self.data,
-            seed=seed,
+            seed=stream(seed, "filter"),
             nan_is_missing=self.nan_is_missing,
         ).state
         batch = ops.shape(state["step"])[0]
-        uniforms = keras.random.uniform((batch, num_samples), seed=seed)
+        uniforms = keras.random.uniform(
+            (batch, num_samples), seed=stream(seed, "particles")
+        )
         return draw_particles(state, num_samples, uniforms)
 
 
@@ -87,7 +90,7 @@ def sample_paths(
         start: Where to begin.
         num_steps: Number of steps to sample.
         num_samples: Number of samples of each sequence.
-        seed: Seed generator.
+        seed: Seed, or seed generator.
         controls: `(time, rows, controls)`, exogenous inputs.
         levels: Levels of quantiles, in (0, 1); None: samples alone.
 
@@ -134,11 +137,16 @@ def draw_generation_noise(
     cell: Any, num_steps: int, rows: int, seed: Any
 ) -> dict:
     """Draws all random numbers of `generate`, time first."""
-    draw = getattr(keras.random, cell.noise)
-    latent = draw((num_steps, rows, *cell.noise_shape), seed=seed)
-    shape = (num_steps, rows, *cell.emission_noise_shape)
-    emission = getattr(keras.random, cell.emission_noise)(shape, seed=seed)
-    return {"latent": latent, "emission": emission}
+    kinds = {
+        "latent": (cell.noise, cell.noise_shape),
+        "emission": (cell.emission_noise, cell.emission_noise_shape),
+    }
+    return {
+        name: getattr(keras.random, kind)(
+            (num_steps, rows, *shape), seed=stream(seed, name)
+        )
+        for name, (kind, shape) in kinds.items()
+    }
 
 
 def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:

@@ -17,6 +17,7 @@ from keras_fivo.inference.particle_smoothing import (
 from keras_fivo.inference.states import check_noise
 from keras_fivo.inputs import time_first
 from keras_fivo.linear_gaussian import sample_posterior
+from keras_fivo.seeds import stream
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Shape, Tensor
 
@@ -131,11 +132,14 @@ class Smoother:
             but for `"exact"`, of `filter`, as from `Bound.draw`.
         """
         shape = self._noise_shape(num_steps, batch, num_samples)
+        own = stream(seed, "smoothing")
         if self.method == "exact":
-            return {"smoothing": keras.random.normal(shape, seed=seed)}
+            return {"smoothing": keras.random.normal(shape, seed=own)}
         return {
-            "filter": self.bound.draw(self.cell, num_steps, batch, seed),
-            "smoothing": keras.random.uniform(shape, seed=seed),
+            "filter": self.bound.draw(
+                self.cell, num_steps, batch, stream(seed, "filter")
+            ),
+            "smoothing": keras.random.uniform(shape, seed=own),
         }
 
     def check_noise(

@@ -25,9 +25,9 @@ from keras_fivo.inference.states import (
 from keras_fivo.input_checks import check_shapes, check_values
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.latent_sequence_model.batches import pad_to_bucket
-from keras_fivo.latent_sequence_model.seeds import drawing_from
 from keras_fivo.latent_sequence_model.trained_model import TrainedModel
 from keras_fivo.lookup import key_of
+from keras_fivo.seeds import drawing_from
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
 

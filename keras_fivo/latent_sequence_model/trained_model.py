@@ -23,9 +23,9 @@ from keras_fivo.latent_sequence_model.losses import (
     own_objective,
     twist_loss,
 )
-from keras_fivo.latent_sequence_model.seeds import seed_generator, spread_seed
 from keras_fivo.metrics import FilterMetrics, summarize
 from keras_fivo.presets import FromPresets, builtin_presets
+from keras_fivo.seeds import seed_generator, spread_seed
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_fivo.types import SeedLike
+
 
 def spread_seed(seed: int | None, purpose: str = "") -> int | None:
     """A seed far from those of other seeds, and of other purposes.
@@ -23,6 +25,21 @@ def spread_seed(seed: int | None, purpose: str = "") -> int | None:
         return None
     digest = hashlib.sha256(f"{purpose}{int(seed)}".encode()).digest()
     return int.from_bytes(digest[:4], "little") % (2**31 - 1)
+
+
+def stream(seed: SeedLike, purpose: str) -> SeedLike:
+    """The seed of one of several independent draws.
+
+    Drawn with one and the same integer, all of them would share their bits.
+
+    Args:
+        seed: Integer, from which each purpose gets another one; a generator
+            goes on with each draw and None takes a global one: both stay.
+        purpose: What the noise is for.
+    """
+    if isinstance(seed, int | np.integer):
+        return spread_seed(int(seed), f"{purpose}:")
+    return seed
 
 
 def seed_generator(seed: Any, purpose: str = "", argument: str = "seed") -> Any:
