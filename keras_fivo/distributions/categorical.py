@@ -3,7 +3,11 @@
 from keras import ops
 
 from keras_fivo.distributions.distribution import Distribution
-from keras_fivo.distributions.mixture import choose_component
+from keras_fivo.distributions.mixture import (
+    choose_component,
+    cumulative_weights,
+    first_true,
+)
 from keras_fivo.types import Tensor
 
 
@@ -37,7 +41,7 @@ class Categorical(Distribution):
         return ops.take_along_axis(log_probs, index, axis=-1)[..., 0]
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The quantile of the uniform noise."""
+        """The first class whose cumulative probability exceeds the noise."""
         chosen = choose_component(self.logits, noise)
         return ops.sum(chosen * self._numbers(), axis=-1)
 
@@ -53,8 +57,10 @@ class Categorical(Distribution):
         return ops.cast(ops.argmax(self.logits, axis=-1), self.logits.dtype)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the distribution function, by class number."""
-        return self.sample(probability + ops.zeros_like(self.logits[..., 0]))
+        """The inverse of the cumulative distribution function."""
+        level = probability + ops.zeros_like(self.logits[..., 0])
+        reached = cumulative_weights(self.logits) >= ops.expand_dims(level, -1)
+        return ops.cast(first_true(reached), self.logits.dtype)
 
     def _numbers(self) -> Tensor:
         return ops.arange(self.num_classes, dtype=self.logits.dtype)

@@ -5,7 +5,7 @@ import math
 from keras import ops
 
 from keras_fivo.distributions.distribution import Distribution
-from keras_fivo.distributions.special import open_uniform
+from keras_fivo.distributions.special import lesser_tail, open_uniform
 from keras_fivo.types import Tensor
 
 
@@ -44,7 +44,6 @@ class Laplace(Distribution):
         return self.loc
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the distribution function."""
-        centred = probability + ops.zeros_like(self.loc) - 0.5
-        distance = -ops.log1p(-2.0 * ops.abs(centred))
-        return self.loc + self.scale * ops.sign(centred) * distance
+        """The inverse of the cumulative distribution function."""
+        tail, sign = lesser_tail(probability + ops.zeros_like(self.loc))
+        return self.loc - self.scale * sign * ops.log(2.0 * tail)

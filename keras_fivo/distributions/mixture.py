@@ -6,21 +6,35 @@ from keras_fivo.types import Tensor
 
 
 def choose_component(logits: Tensor, uniform: Tensor) -> Tensor:
-    """One component by the inverse of the distribution function.
+    """One component: the first whose cumulative weight exceeds a uniform.
 
     Args:
         logits: `(..., components)`.
-        uniform: `(...)`.
+        uniform: `(...)`, in [0, 1).
 
     Returns:
         One-hot, of the shape of `logits`.
     """
-    cumulative = ops.cumsum(ops.softmax(logits, axis=-1), axis=-1)
-    passed = ops.cast(ops.expand_dims(uniform, -1) >= cumulative, "int32")
-    # In float32 the last cumulative weight can fall below 1.
-    last = int(logits.shape[-1]) - 1
-    index = ops.minimum(ops.sum(passed, axis=-1), last)
-    return ops.one_hot(index, last + 1, dtype=logits.dtype)
+    exceeds = cumulative_weights(logits) > ops.expand_dims(uniform, -1)
+    count = int(logits.shape[-1])
+    return ops.one_hot(first_true(exceeds), count, dtype=logits.dtype)
+
+
+def cumulative_weights(logits: Tensor) -> Tensor:
+    """Cumulative weights that end at exactly 1; weight 0 counts as none.
+
+    In float32 their sum can differ from 1 by rounding.
+    """
+    weights = ops.softmax(logits, axis=-1)
+    cumulative = ops.cumsum(weights, axis=-1)
+    cumulative = ops.where(weights > 0, cumulative, ops.zeros_like(weights))
+    return cumulative / ops.max(cumulative, axis=-1, keepdims=True)
+
+
+def first_true(condition: Tensor) -> Tensor:
+    """Int32 index of the first True along the last axis; else the last."""
+    index = ops.arange(int(condition.shape[-1]), dtype="int32")
+    return ops.min(ops.where(condition, index, index[-1]), axis=-1)
 
 
 def best_candidate(log_probs: Tensor, candidates: Tensor) -> Tensor:

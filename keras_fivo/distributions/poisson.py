@@ -18,8 +18,8 @@ LARGEST_LOG_RATE = 40.0
 class Poisson(Distribution):
     """Independent counts.
 
-    Samples and quantiles are exact up to rates of 16,000 and nearly so
-    above; see `find_count`.
+    Samples and quantiles are exact, up to what float32 holds; see
+    `find_count`.
 
     Args:
         log_rate: `(rows, ...)`. Logs of the means; values beyond +-40 count
@@ -58,10 +58,7 @@ class Poisson(Distribution):
         return ops.floor(self.rate)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the distribution function."""
-        return find_count(
-            probability + ops.zeros_like(self.log_rate),
-            self.rate,
-            ops.sqrt(self.rate),
-            self.entry_log_prob,
-        )
+        """The inverse of the cumulative distribution function."""
+        rate = self.rate
+        none = ops.zeros_like(rate)
+        return find_count(probability + none, rate, none, self.entry_log_prob)

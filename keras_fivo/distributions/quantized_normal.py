@@ -78,8 +78,10 @@ class QuantizedNormal(Normal):
         return self._round(self.loc)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The quantile of the Normal, rounded."""
-        return self._round(super().quantile(probability))
+        """The quantile of the Normal, rounded; down from half-way."""
+        value = super().quantile(probability)
+        steps = ops.ceil((value - self.offset) / self.width - 0.5)
+        return self.offset + self.width * steps
 
     def kl(self, other: Normal) -> Tensor:
         """Has no closed form."""

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 import scipy.special
 from keras import ops
 
 from keras_fivo.distributions import special
+from tests.reference.gradients import gradients
 
 
 def run(function, *arguments):
@@ -60,14 +62,36 @@ def test_the_mills_ratio_agrees_with_scipy_far_into_the_tail():
     np.testing.assert_allclose(got, exact, rtol=1e-6, atol=1e-6)
 
 
-def test_the_normal_quantile_inverts_the_cdf():
-    p = np.linspace(0.001, 0.999, 999)
+# Levels in float32, from either end of what it holds.
+LEVELS = np.float32(
+    np.r_[np.geomspace(1e-37, 0.5, 200), 1 - np.geomspace(6e-8, 0.5, 100)]
+)
+
+
+def test_the_normal_quantile_is_exact_in_both_tails():
+    exact = scipy.special.ndtri(LEVELS.astype("float64"))
     np.testing.assert_allclose(
-        run(special.normal_quantile, p), scipy.special.ndtri(p), atol=3e-5
+        run(special.normal_quantile, LEVELS), exact, rtol=1e-6, atol=1e-7
     )
-    np.testing.assert_allclose(
-        run(special.normal_cdf, scipy.special.ndtri(p)), p, atol=1e-6
+    assert run(special.normal_quantile, [0, 1]).tolist() == [-np.inf, np.inf]
+
+
+def test_the_normal_cdf_is_exact_in_the_lower_tail():
+    x = np.linspace(-9, 6, 301).astype("float32")
+    exact = scipy.special.ndtr(x.astype("float64"))
+    # Rounding of x by 2^-24 moves the logarithm by up to x^2 times that.
+    np.testing.assert_allclose(run(special.normal_cdf, x), exact, rtol=1e-5)
+
+
+def test_slopes_of_the_normal_quantile_are_finite_and_right():
+    levels = np.float32([1e-30, 1e-8, 0.02, 0.5, 0.9, 1 - 1e-6])
+    variable = keras.Variable(levels)
+    (found,) = gradients(
+        lambda: ops.sum(special.normal_quantile(variable.value)), [variable]
     )
+    normal = scipy.special.ndtri(levels.astype("float64"))
+    slope = np.sqrt(2 * np.pi) * np.exp(normal**2 / 2)
+    np.testing.assert_allclose(found, slope, rtol=1e-4)
 
 
 @pytest.mark.parametrize("expected", [1e-8, 0.3, 7.0, 1e6])
