@@ -1,5 +1,9 @@
 """The traced and the compiled scan against the plain loop in Python."""
 
+import subprocess
+import sys
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -92,6 +96,11 @@ def assert_same(found, expected, tolerance=1e-6):
     for a, b in zip(found, expected, strict=True):
         error = np.linalg.norm(a - b) / np.linalg.norm(b)
         assert error < tolerance, error
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said_yet(monkeypatch):
+    monkeypatch.setattr(execution, "_SAID", set())
 
 
 @pytest.fixture
@@ -306,12 +315,19 @@ def makes_no_gradient(carry, x):
 
 
 @pytest.mark.parametrize(
-    "step", [reads_a_value, goes_through_numpy, draws_noise, makes_no_gradient]
+    ("step", "reason"),
+    [
+        (reads_a_value, "reads values by `__float__`"),
+        (goes_through_numpy, "reads values by `numpy`"),
+        (draws_noise, "draws random numbers"),
+        (makes_no_gradient, "switches gradients off or on"),
+    ],
 )
-def test_what_cannot_be_recorded_runs_as_plain_python(step, programs):
+def test_what_cannot_be_recorded_runs_as_plain_python(step, reason, programs):
     carry, data = torch.zeros(2), torch.rand(6, 2)
     torch.manual_seed(0)
-    traced = backend.scan(step, carry, data)
+    with pytest.warns(UserWarning, match=f"{reason}: it runs as plain Python"):
+        traced = backend.scan(step, carry, data)
     torch.manual_seed(0)
     with execution.using("plain"):
         plain = backend.scan(step, carry, data)
@@ -328,15 +344,79 @@ def test_a_step_that_changes_what_it_was_given_runs_as_plain_python(programs):
         counter.add_(1.0)
         return carry + x, carry
 
-    backend.scan(step, torch.zeros(2), torch.ones(5, 2))
+    with pytest.warns(UserWarning, match="changes a tensor"):
+        backend.scan(step, torch.zeros(2), torch.ones(5, 2))
     assert float(counter) == 5
     assert not programs
 
 
-def test_asking_to_compile_what_cannot_be_recorded_warns():
-    with execution.using("compiled"):
-        with pytest.warns(UserWarning, match="plain Python"):
+@pytest.mark.parametrize("mode", ["traced", "compiled"])
+def test_a_step_that_cannot_be_recorded_says_so_once(mode):
+    carry, data = torch.zeros(2), torch.rand(6, 2)
+    with execution.using(mode):
+        with pytest.warns(UserWarning, match="plain Python") as said:
+            for _ in range(3):
+                backend.scan(reads_a_value, carry, data)
+    assert len(said) == 1
+
+
+def test_a_step_that_is_to_run_as_plain_python_says_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with execution.using("plain"):
             backend.scan(reads_a_value, torch.zeros(2), torch.rand(6, 2))
+
+
+def _run_without(statements):
+    """What a scan gives, and says, in a PyTorch that lacks something."""
+    program = f"""
+import warnings
+import keras  # PyTorch's own compiler reads these names too, once
+{statements}
+import torch
+from keras_fivo import backend
+from keras_fivo.backend.torch import execution
+weight = torch.full((2,), 2.0, requires_grad=True)
+def run():
+    final, _ = backend.scan(
+        lambda c, x: (c * weight + x, c), torch.zeros(2), torch.ones(4, 2))
+    return torch.autograd.grad(final.sum(), weight)[0].tolist()
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    with execution.using("compiled"):
+        found = [run() for _ in range(3)]
+messages = [str(x.message) for x in said if "Python" in str(x.message)
+            or "compiler" in str(x.message)]
+assert found == [[17.0, 17.0]] * 3, found
+print(len(messages), *messages)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (
+            "from torch.fx.experimental import proxy_tensor\n"
+            "del proxy_tensor.make_fx",
+            "cannot import name 'make_fx'",
+        ),
+        (
+            "from torch._inductor import compile_fx\n"
+            "del compile_fx.compile_fx_inner",
+            "cannot import name 'compile_fx_inner'",
+        ),
+    ],
+)
+def test_an_interface_that_pytorch_lacks_costs_speed_alone(statements, message):
+    said = _run_without(statements)
+    assert said.startswith("1 ")
+    assert message in said
 
 
 def test_a_weight_changed_before_the_backward_pass_is_noticed():

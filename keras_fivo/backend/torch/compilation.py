@@ -1,7 +1,8 @@
 """Graphs of ATen operators as machine code, where there is a compiler."""
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import fx
@@ -14,10 +15,15 @@ class CompilationFailed(Exception):  # noqa: N818 - never reaches users
 
 
 def decompositions() -> dict:
-    """Operators that the compiler expresses by others."""
-    from torch._inductor.decomposition import select_decomp_table
+    """Operators that the compiler expresses by others.
 
-    return select_decomp_table()
+    Raises:
+        CompilationFailed: If this version of PyTorch has no such table.
+    """
+    with _reasons():
+        from torch._inductor.decomposition import select_decomp_table
+
+        return select_decomp_table()
 
 
 def compile_graph(module: fx.GraphModule, constants: range) -> Callable:
@@ -33,9 +39,6 @@ def compile_graph(module: fx.GraphModule, constants: range) -> Callable:
     Raises:
         CompilationFailed: For instance where there is no C++ compiler.
     """
-    from torch._inductor import config
-    from torch._inductor.compile_fx import compile_fx_inner
-
     graph = module.graph
     examples = [
         value_of(x) if i in constants else value_of(x).contiguous()
@@ -43,19 +46,31 @@ def compile_graph(module: fx.GraphModule, constants: range) -> Callable:
     ]
     _lay_out(graph)
     module.recompile()
-    # Checks of every argument at every step cost a quarter of the time.
-    options = config.patch(size_asserts=False, alignment_asserts=False)
-    with options, warnings.catch_warnings():
+    with _reasons(), warnings.catch_warnings():
+        from torch._inductor import config
+        from torch._inductor.compile_fx import compile_fx_inner
+
         warnings.simplefilter("ignore")
-        try:
+        # Checks of every argument at every step cost a quarter of the time.
+        with config.patch(size_asserts=False, alignment_asserts=False):
             compiled = compile_fx_inner(module, examples)
-        except Exception as error:
-            raise CompilationFailed(_last_line(error)) from error
 
     def call(*arguments: torch.Tensor) -> list:
         return compiled(list(arguments))
 
     return call
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Turns what is raised inside into a `CompilationFailed`.
+
+    The interfaces that are used inside are private: they may be gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise CompilationFailed(_last_line(error)) from error
 
 
 def _lay_out(graph: fx.Graph) -> None:

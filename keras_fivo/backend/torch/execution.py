@@ -6,11 +6,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from keras_fivo.backend.torch import compilation
-from keras_fivo.backend.torch.loops import Plan
-from keras_fivo.backend.torch.lowering import quick
-from keras_fivo.backend.torch.partition import Parts
-
 _MODE: contextvars.ContextVar[str] = contextvars.ContextVar(
     "mode", default="traced"
 )
@@ -44,45 +39,27 @@ def running(model: Any) -> contextlib.AbstractContextManager:
     return using("compiled" if compiles else "traced")
 
 
+_SAID: set[str] = set()
+
+
 def say_plain(reason: Exception) -> None:
-    """Says why a step is not compiled, where it was asked for."""
-    if current() == "compiled":
-        warnings.warn(
-            f"The step of the model {reason}: it cannot be compiled and runs "
-            "as plain Python, which is slow.",
-            stacklevel=3,
-        )
+    """Says once for each reason why a step runs as it was written."""
+    _say_once(
+        f"The step of a scan {reason}: it runs as plain Python, several times "
+        "slower than a traced one. Compile the model with "
+        "`run_eagerly=True` if that is what you want."
+    )
 
 
 def say_traced(reason: Exception) -> None:
-    """Says that the compiler did not run."""
-    warnings.warn(
+    """Says once for each reason that the compiler did not run."""
+    _say_once(
         "`jit_compile=True` needs the compiler of PyTorch, which needs a C++ "
-        f"compiler. Received: {reason}. The step runs traced, without it.",
-        stacklevel=3,
+        f"compiler. Received: {reason}. The step runs traced, without it."
     )
 
 
-def lower(parts: Parts, compiles: bool) -> Plan:
-    """The parts as functions.
-
-    Raises:
-        CompilationFailed: Where they shall be compiled and cannot.
-    """
-    constants, forward = quick(parts.constants), parts.forward
-    if not compiles:
-        return Plan(parts, constants, quick(forward), quick(parts.backward))
-    sizes, joint = parts.joint.sizes, parts.joint
-    varying = sizes.carry + sizes.inputs
-    arguments = len(parts.backward.graph.find_nodes(op="placeholder"))
-    end = arguments - len(joint.pulled)
-    return Plan(
-        parts,
-        constants,
-        compilation.compile_graph(
-            forward, range(varying, varying + len(parts.forward_constants))
-        ),
-        compilation.compile_graph(
-            parts.backward, range(end - len(parts.backward_constants), end)
-        ),
-    )
+def _say_once(message: str) -> None:
+    if message not in _SAID:
+        _SAID.add(message)
+        warnings.warn(message, stacklevel=4)

@@ -7,11 +7,7 @@ import keras
 import torch
 from torch.autograd.function import once_differentiable
 
-from keras_fivo.backend.torch import execution
-from keras_fivo.backend.torch.compilation import (
-    CompilationFailed,
-    decompositions,
-)
+from keras_fivo.backend.torch import compilation, execution
 from keras_fivo.backend.torch.graphs import (
     Reach,
     Sizes,
@@ -20,7 +16,8 @@ from keras_fivo.backend.torch.graphs import (
     zeros_of,
 )
 from keras_fivo.backend.torch.loops import Plan, run_backward, run_forward
-from keras_fivo.backend.torch.partition import partition
+from keras_fivo.backend.torch.lowering import quick
+from keras_fivo.backend.torch.partition import Parts, partition
 from keras_fivo.backend.torch.recorder import Untraceable
 from keras_fivo.backend.torch.recording import Recording
 from keras_fivo.types import Nested
@@ -92,7 +89,7 @@ class Program:
         settled = bool(self.pulled) or not self.reach.wanted
         try:
             return self.plan(self.pulled, self.mode == "compiled" and settled)
-        except CompilationFailed as reason:
+        except compilation.CompilationFailed as reason:
             execution.say_traced(reason)
             self.mode = "traced"
             return self.plan(self.pulled, compiles=False)
@@ -107,10 +104,10 @@ class Program:
                 self.arguments,
                 self.reach.wanted,
                 list(pulled),
-                decompositions() if compiles else None,
+                compilation.decompositions() if compiles else None,
             )
             parts = partition(joint, recompute=compiles)
-            self._plans[key] = execution.lower(parts, compiles)
+            self._plans[key] = _lower(parts, compiles)
         return self._plans[key]
 
     def run(
@@ -123,6 +120,31 @@ class Program:
         else:
             results, _ = run_forward(self.settled_plan(), tensors, reverse)
         return list(results[: len(carry)]), list(results[len(carry) :])
+
+
+def _lower(parts: Parts, compiles: bool) -> Plan:
+    """The parts as functions.
+
+    Raises:
+        CompilationFailed: Where they shall be compiled and cannot.
+    """
+    constants, forward = quick(parts.constants), parts.forward
+    if not compiles:
+        return Plan(parts, constants, quick(forward), quick(parts.backward))
+    sizes, joint = parts.joint.sizes, parts.joint
+    varying = sizes.carry + sizes.inputs
+    arguments = len(parts.backward.graph.find_nodes(op="placeholder"))
+    end = arguments - len(joint.pulled)
+    return Plan(
+        parts,
+        constants,
+        compilation.compile_graph(
+            forward, range(varying, varying + len(parts.forward_constants))
+        ),
+        compilation.compile_graph(
+            parts.backward, range(end - len(parts.backward_constants), end)
+        ),
+    )
 
 
 class _Scan(torch.autograd.Function):

@@ -1,15 +1,25 @@
 """The scan on PyTorch: a recorded step, run without Keras in the loop."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import torch
 
 from keras_fivo.backend.torch import execution
-from keras_fivo.backend.torch.program import find_program
 from keras_fivo.backend.torch.recorder import Untraceable
 from keras_fivo.backend.torch.recording import record
 from keras_fivo.types import Nested
+
+try:
+    from keras_fivo.backend.torch.program import find_program
+except (ImportError, AttributeError) as error:
+    # It leans on interfaces of PyTorch that another version may lack.
+    _lacking = f"cannot be traced with PyTorch {torch.__version__} ({error})"
+
+    def find_program(*arguments: Any) -> Any:
+        """Says why no step can be traced."""
+        raise Untraceable(_lacking)
 
 
 def scan(
