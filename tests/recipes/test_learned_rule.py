@@ -1,0 +1,79 @@
+"""Tasks of meta-training."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_fivo as kf
+from recipes.learned_rule import glyphs, tasks
+
+GROUPS = [kf.TaskGroup(64, (5,), 2), kf.TaskGroup(196, (4,), 1)]
+
+
+def letters(count=400, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "images_8": rng.integers(0, 256, (count, 8, 8), "uint8"),
+        "images_14": rng.integers(0, 256, (count, 14, 14), "uint8"),
+        "letter": np.arange(count) % len(glyphs.LETTERS),
+        "coefficients": rng.normal(size=(count, 6)).astype("float32"),
+        "held_out_font": np.arange(count) % 8 == 0,
+    }
+
+
+def stream(**changes):
+    kinds = [(tasks.Glyphs(letters()), 0.5), (tasks.Clusters(), 0.5)]
+    settings = {"unrolls": (2, 3), "horizons": (1, 3), "batch_size": 4}
+    return tasks.TaskStream(GROUPS, kinds, 6, **settings | changes)
+
+
+def test_a_batch_is_a_function_of_the_seed_and_its_number():
+    whole, later = stream(), stream(start=4)
+    whole[5], whole[0]
+    for a, b in zip(
+        keras.tree.flatten(whole[4]), keras.tree.flatten(later[0]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    (batch,) = stream(seed=1)[4]
+    assert np.any(batch[0]["support"] != whole[4][0][0]["support"])
+
+
+def test_a_batch_has_the_shapes_that_meta_training_reads():
+    (batches,) = stream()[0]
+    for group, batch in zip(GROUPS, batches, strict=True):
+        unroll, tasks_, size, dim = batch["inputs"].shape
+        assert unroll in (2, 3)
+        assert (tasks_, size, dim) == (group.num_tasks, 4, group.input_dim)
+        examples = tasks.WAYS * tasks.SHOTS
+        for side in ("support", "query"):
+            assert batch[side].shape == (tasks_, examples, dim)
+            shape = (tasks_, examples, tasks.TARGETS)
+            assert batch[f"{side}_targets"].shape == shape
+        assert batch["restart"].all()
+
+
+def test_base_models_start_anew_when_their_horizon_is_over():
+    restarts = [stream()[i][0][0]["restart"][0] for i in range(30)]
+    gaps = np.diff(np.flatnonzero(restarts))
+    assert set(gaps) == {1, 2, 3}
+
+
+def test_choices_see_no_letter_and_no_font_of_meta_training():
+    data = letters()
+    train, choice = tasks.split(data)
+    assert train.any() and choice.any()
+    assert not set(data["letter"][train]) & set(data["letter"][choice])
+    assert not data["held_out_font"][train].any()
+    assert data["held_out_font"][choice].all()
+
+
+def test_a_letter_that_is_not_distorted_fills_its_box():
+    font = pytest.importorskip("PIL.ImageFont")
+    pytest.importorskip("matplotlib")
+    path = next(p for p in glyphs.font_files() if p.name == "DejaVuSans.ttf")
+    drawn = glyphs.draw_letter(font.truetype(str(path), 48), "H")
+    image = glyphs.distort(drawn, np.zeros(6))
+    assert image.shape == (glyphs.CANVAS, glyphs.CANVAS)
+    rows = np.flatnonzero(image.max(1) > 128)
+    assert abs(rows[-1] - rows[0] + 1 - glyphs.BOX) <= 2
+    assert abs(rows.mean() - (glyphs.CANVAS - 1) / 2) <= 1
