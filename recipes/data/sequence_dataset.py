@@ -171,6 +171,10 @@ class SequenceDataset(keras.utils.PyDataset):
             mask[row, :steps] = True
         return {"observations": observations, "mask": mask}
 
+    def padded_lengths(self):
+        """The steps that each batch of the epoch is padded to, a list."""
+        return [self.boundaries[self._buckets[rows[0]]] for rows in self._order]
+
     def on_epoch_end(self):
         """Goes on to the next epoch, if all of this one has been read.
 
@@ -184,9 +188,10 @@ class SequenceDataset(keras.utils.PyDataset):
         """What padding costs in one epoch, as a `PaddingSummary`."""
         used = np.concatenate(self._order)
         padded_steps = sum(
-            (self.batch_size if self.pad_batch else len(rows))
-            * self.boundaries[self._buckets[rows[0]]]
-            for rows in self._order
+            (self.batch_size if self.pad_batch else len(rows)) * length
+            for rows, length in zip(
+                self._order, self.padded_lengths(), strict=True
+            )
         )
         return PaddingSummary(
             num_batches=len(self),

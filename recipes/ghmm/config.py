@@ -4,8 +4,9 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from recipes.ghmm.data import Process
 from recipes.settings import common
-from recipes.settings.base import Natural, Positive, PositiveFloat
+from recipes.settings.base import Natural, Positive
 
 Proposal = Literal[
     "transition",
@@ -21,7 +22,7 @@ LEARNED = ("linear_filtering", "filtering", "linear_smoothing", "smoothing")
 _One = Annotated[int, Field(ge=1, le=1)]
 
 
-class FitSettings(common.FitSettings):
+class FitSettings(Process, common.FitSettings):
     """What `fit` can be told."""
 
     heading: ClassVar[str] = "Chain"
@@ -30,21 +31,6 @@ class FitSettings(common.FitSettings):
     num_sequences: Positive = 4096
     """Number of sequences of the train split; valid and test have a quarter of
     it each."""
-    steps_per_observation: Positive = 1
-    """Number of steps of the latent for each observation."""
-    transition_type: Literal["standard", "round"] = "standard"
-    """Where the next latent is centred: `standard` at this one, `round` at
-    this one rounded to an integer."""
-    observation_type: Literal["standard", "abs", "squared"] = "standard"
-    """Where an observation is centred: at the latent, at its absolute value,
-    or at its square."""
-    transition_variance: PositiveFloat = 0.1
-    """Variance of one step of the latent."""
-    observation_variance: PositiveFloat = 0.1
-    """Variance of an observation."""
-    extra_latent: bool = False
-    """Whether there is a random latent before the first step, as in the data
-    of the original code, and not 0."""
     data_seed: Natural = 0
     """Seed of the simulation."""
     learn_model: bool = False

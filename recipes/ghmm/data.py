@@ -1,21 +1,23 @@
 """Sequences that are simulated from a chain of latents."""
 
-import dataclasses
 import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from recipes.settings.base import Positive, PositiveFloat, Settings
+
 SPLITS = ("train", "valid", "test")
-TRANSITIONS = {"standard": lambda latent: latent, "round": np.round}
-OBSERVATIONS = {
+_TRANSITIONS = {"standard": lambda latent: latent, "round": np.round}
+_OBSERVATIONS = {
     "standard": lambda latent: latent,
     "abs": np.abs,
     "squared": np.square,
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Process:
+class Process(Settings):
     """What is simulated: a diffusion that is observed now and then.
 
     z_t ~ N(f(z_{t-1}), transition_variance), and after every
@@ -25,60 +27,33 @@ class Process:
     The code of the FIVO paper draws a latent before the first one and leaves
     it out of its model: then its exact likelihood is not that of its data.
     Here z_0 is 0 unless `extra_latent`, and the model is told of it if not.
-
-    Attributes:
-        transition_type: str. f: `"standard"` leaves z as it is, `"round"`
-            rounds it.
-        observation_type: str. g: `"standard"`, `"abs"` or `"squared"`.
-        steps_per_observation: int.
-        transition_variance: float. Of one step of the latent.
-        observation_variance: float.
-        extra_latent: bool. Whether z_0 ~ N(0, observation_variance), as in
-            the original, and not 0.
-
-    Raises:
-        ValueError: A value that there is not.
     """
 
-    transition_type: str = "standard"
-    observation_type: str = "standard"
-    steps_per_observation: int = 1
-    transition_variance: float = 0.1
-    observation_variance: float = 0.1
+    heading: ClassVar[str] = "Process"
+    steps_per_observation: Positive = 1
+    """Number of steps of the latent for each observation."""
+    transition_type: Literal["standard", "round"] = "standard"
+    """Where the next latent is centred: `standard` at this one, `round` at
+    this one rounded to an integer."""
+    observation_type: Literal["standard", "abs", "squared"] = "standard"
+    """Where an observation is centred: at the latent, at its absolute value,
+    or at its square."""
+    transition_variance: PositiveFloat = 0.1
+    """Variance of one step of the latent."""
+    observation_variance: PositiveFloat = 0.1
+    """Variance of an observation."""
     extra_latent: bool = False
-
-    def __post_init__(self):
-        for name, known in (
-            ("transition_type", TRANSITIONS),
-            ("observation_type", OBSERVATIONS),
-        ):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(
-                    f"`{name}` is one of {', '.join(known)}. "
-                    f"Received: {name}={value!r}."
-                )
-        steps = self.steps_per_observation
-        if steps != int(steps) or steps < 1:
-            raise ValueError(
-                "`steps_per_observation` must be an integer of 1 or more. "
-                f"Received: steps_per_observation={steps!r}."
-            )
-        for name in ("transition_variance", "observation_variance"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"`{name}` must be positive. "
-                    f"Received: {name}={getattr(self, name)!r}."
-                )
+    """Whether z_0 is drawn from N(0, observation_variance), as in the data of
+    the original code, and not 0."""
 
     @property
-    def is_linear(self):
+    def is_linear(self) -> bool:
         """Whether the linear Gaussian chain is the model of these data."""
         kinds = (self.transition_type, self.observation_type)
         return kinds == ("standard", "standard")
 
-    def chain_arguments(self):
-        """The arguments of `keras_fivo.GHMMCell` that make it the model.
+    def chain_arguments(self) -> dict[str, Any]:
+        """Returns the arguments that make a `keras_fivo.GHMMCell` the model.
 
         Latents that are not observed are integrated out: between two
         observations the variances of the steps add up. For rounded latents,
@@ -96,12 +71,12 @@ class Process:
             "emission_variance": self.observation_variance,
         }
 
-    def noise_size(self, num_steps):
-        """Random numbers of a sequence of so many observations."""
+    def noise_size(self, num_steps: int) -> int:
+        """Returns how many random numbers a sequence takes."""
         return 1 + num_steps * (self.steps_per_observation + 1)
 
-    def simulate(self, noise):
-        """Sequences as a function of their noise.
+    def simulate(self, noise: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Simulates sequences as a function of their noise.
 
         Args:
             noise: `(sequences, noise_size(num_steps))`, standard Normal: of
@@ -116,8 +91,8 @@ class Process:
         noise = np.asarray(noise, "float64")
         group = self.steps_per_observation + 1
         groups = noise[:, 1:].reshape(len(noise), -1, group)
-        move = TRANSITIONS[self.transition_type]
-        see = OBSERVATIONS[self.observation_type]
+        move = _TRANSITIONS[self.transition_type]
+        see = _OBSERVATIONS[self.observation_type]
         step_deviation = np.sqrt(self.transition_variance)
         deviation = np.sqrt(self.observation_variance)
         latent = noise[:, 0] * deviation * self.extra_latent
@@ -137,22 +112,20 @@ class Chains:
     """A data set of simulated sequences of one length.
 
     Args:
-        process: `Process`.
-        num_steps: int. Observations of each sequence.
-        num_sequences: int. Of the train split; `valid` and `test` have a
-            quarter of it each.
-        seed: int. Of the simulation.
+        process: What is simulated.
+        num_steps: Number of observations of each sequence.
+        num_sequences: Number of sequences of the train split; `valid` and
+            `test` have a quarter of it each.
+        seed: Seed of the simulation.
     """
 
-    def __init__(self, process, num_steps=20, num_sequences=1024, seed=0):
-        for name, value in (
-            ("num_steps", num_steps),
-            ("num_sequences", num_sequences),
-        ):
-            if value < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {name}={value}."
-                )
+    def __init__(
+        self,
+        process: Process,
+        num_steps: int = 20,
+        num_sequences: int = 1024,
+        seed: int = 0,
+    ):
         self.process = process
         self._latents, self._observations = {}, {}
         quarter = max(1, num_sequences // 4)
@@ -166,32 +139,24 @@ class Chains:
             self._latents[split] = latents
             self._observations[split] = observations
 
-    def split(self, name):
-        """The sequences of a split, a list of float32 `(steps, 1)`."""
+    def split(self, name: str) -> Sequence[np.ndarray]:
+        """Returns the sequences of a split, float32 `(steps, 1)`."""
         return list(self._observations[name])
 
-    def latents(self, name):
-        """The latents behind the sequences, a list of float32 `(steps, 1)`."""
+    def latents(self, name: str) -> Sequence[np.ndarray]:
+        """Returns the latents behind the sequences, float32 `(steps, 1)`."""
         return list(self._latents[name])
 
-    def digest(self):
-        """What tells one data set from another."""
+    def digest(self) -> str:
+        """Returns what tells one data set from another."""
         found = hashlib.sha256()
         for split in SPLITS:
             found.update(np.ascontiguousarray(self._observations[split]))
         return found.hexdigest()[:16]
 
 
-def independent_normal_baseline(chains, split="test"):
-    """How well one Normal predicts each observation by itself.
-
-    Args:
-        chains: `Chains`.
-        split: str. Default: `"test"`.
-
-    Returns:
-        float. Nats per step, of the mean and variance of the train split.
-    """
+def independent_normal_baseline(chains: Chains, split: str = "test") -> float:
+    """Returns the nats per step of one Normal, fitted to the train split."""
     train = np.concatenate(chains.split("train")).astype("float64")
     values = np.concatenate(chains.split(split)).astype("float64")
     mean, variance = train.mean(), train.var()

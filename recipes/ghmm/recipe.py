@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from recipes.errors import RecipeError
 from recipes.ghmm.config import LEARNED, FitSettings, SampleSettings
-from recipes.ghmm.data import Chains, Process, independent_normal_baseline
+from recipes.ghmm.data import Chains, independent_normal_baseline
 from recipes.recipe import DataSet, Recipe
 from recipes.settings.common import SampleSettings as AnySampleSettings
 
@@ -55,16 +55,8 @@ samples.npz too, with the prefixes and what was sampled after them.
                 f"Received: data_path={settings.data_path!r}. Set "
                 "`transition_type`, `observation_type` and so on."
             )
-        process = Process(
-            transition_type=settings.transition_type,
-            observation_type=settings.observation_type,
-            steps_per_observation=settings.steps_per_observation,
-            transition_variance=settings.transition_variance,
-            observation_variance=settings.observation_variance,
-            extra_latent=settings.extra_latent,
-        )
         return Chains(
-            process,
+            settings,
             settings.num_steps,
             settings.num_sequences,
             settings.data_seed,

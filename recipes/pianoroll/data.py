@@ -47,13 +47,13 @@ NAMES = (bach.NAME, *REMOTE_FILES)
 _ADVICE = "Or name a file of your own (.mat, .npz, .pkl) with `--data-path`."
 
 
-def load(name, path=None, cache_dir=None, show_progress=True):
+def load(name, data_path=None, cache_dir=None, show_progress=True):
     """Loads a data set of piano rolls.
 
     Args:
         name: str. One of `NAMES`: `"bach"`, `"jsb"`, `"nottingham"`,
             `"musedata"`, `"piano_midi"`.
-        path: Path of a local file to read instead of the data set's own
+        data_path: Path of a local file to read instead of the data set's own
             source: a `.npz`, `.mat` or `.pkl` as
             `recipes.pianoroll.files.read_splits` describes them. Default:
             `None`.
@@ -69,7 +69,7 @@ def load(name, path=None, cache_dir=None, show_progress=True):
     Raises:
         ValueError: The name is unknown, or the file is damaged, hostile, or
             not the expected one.
-        FileNotFoundError: `path` does not exist.
+        FileNotFoundError: `data_path` does not exist.
         ImportError: `"bach"` needs music21, which is not installed.
         OSError: The download failed; the message says what to fetch and where
             to put it.
@@ -79,8 +79,9 @@ def load(name, path=None, cache_dir=None, show_progress=True):
             f"The known data sets are {', '.join(NAMES)}. "
             f"Received: name={name!r}."
         )
-    if path is not None:
-        return PianoRolls(name, **read_splits(path), source=str(path))
+    if data_path is not None:
+        splits = read_splits(data_path)
+        return PianoRolls(name, **splits, source=str(data_path))
     if name == bach.NAME:
         return bach.load_bach(cache_dir, show_progress)
     remote = REMOTE_FILES[name]

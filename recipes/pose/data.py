@@ -14,14 +14,15 @@ from recipes.pose.poses import Poses
 NAMES = (figures.NAME, "pose")
 
 
-def load(name, path=None):
+def load(name, data_path=None):
     """Loads a data set of poses.
 
     Args:
         name: str. One of `NAMES`: `"figures"`, `"pose"`.
-        path: Path of a `.pkl` or `.npz`, as `recipes.pose.files.read_splits`
-            describes them. `"pose"` needs one; with one, `"figures"` is read
-            from it instead of being made. Default: `None`.
+        data_path: Path of a `.pkl` or `.npz`, as
+            `recipes.pose.files.read_splits` describes them. `"pose"` needs
+            one; with one, `"figures"` is read from it instead of being made.
+            Default: `None`.
 
     Returns:
         `Poses`, with `train`, `valid` and `test` lists of float32 arrays
@@ -30,21 +31,21 @@ def load(name, path=None):
     Raises:
         ValueError: The name is unknown, no path is given where one is
             needed, or the file is damaged, hostile, or not of poses.
-        FileNotFoundError: `path` does not exist.
+        FileNotFoundError: `data_path` does not exist.
     """
     if name not in NAMES:
         raise ValueError(
             f"The known data sets are {', '.join(NAMES)}. "
             f"Received: name={name!r}."
         )
-    if path is not None:
-        return Poses(name, **read_splits(path), source=str(path))
+    if data_path is not None:
+        return Poses(name, **read_splits(data_path), source=str(data_path))
     if name == figures.NAME:
         return Poses(name, **figures.make_splits(), source="synthetic")
     raise ValueError(
         f"The data set {name!r} is not distributed: name its file (.pkl or "
         f".npz) with data_path=FILE, or take {figures.NAME!r}. "
-        f"Received: data_path={path!r}."
+        f"Received: data_path={data_path!r}."
     )
 
 

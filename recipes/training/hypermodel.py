@@ -81,15 +81,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """
         settings = self.settings_at(hp)
         train_data = self.recipe.train_batches(self.data, settings)
-        limits = Limits(settings)
+        valid_data = self.recipe.evaluation_batches(
+            self.data.split("valid"),
+            settings.evaluation_particles,
+            settings.latent_dim,
+        )
+        limits = Limits(settings, train_data, valid_data)
         self.progress = limits.progress
         return model.fit(
             train_data,
-            validation_data=self.recipe.evaluation_batches(
-                self.data.split("valid"),
-                settings.evaluation_particles,
-                settings.latent_dim,
-            ),
+            validation_data=valid_data,
             epochs=epochs or math.ceil(settings.updates / len(train_data)),
             shuffle=False,
             callbacks=[SetEpoch(train_data), limits, *callbacks],

@@ -1,5 +1,6 @@
 """Training that can be killed at any time, and resumed by the same command."""
 
+import collections
 import dataclasses
 import importlib.util
 import math
@@ -7,9 +8,14 @@ import sys
 import time
 
 import keras
+import tqdm
 
 from recipes.data.sequence_dataset import SetEpoch
 from recipes.training.run_folder import MONITOR
+
+# Batches of a length that may compile: PyTorch does in the second.
+_COMPILING = 2
+_SILENCE = 20.0  # seconds after which there is a sign of life
 
 
 @dataclasses.dataclass
@@ -19,8 +25,8 @@ class Progress:
     Attributes:
         epoch: int. Epochs that are complete.
         updates: int.
-        seconds: float. By the clock, over all sessions.
-        cpu_seconds: float. Of the processor, over all sessions.
+        seconds: float. By the clock, over all sessions, without compilation.
+        cpu_seconds: float. Of the processor, likewise.
         best: float or None. Best validation bound, in nats per step.
         best_epoch: int. Epochs after which it was reached.
         best_updates: int.
@@ -44,23 +50,46 @@ class Progress:
 class Limits(keras.callbacks.Callback):
     """Stops training at the first limit, and tells what the best bound is.
 
+    The first batches of each padded length are left out of the time: they
+    compile. Otherwise a short limit would be over before training begins.
+
     Args:
         settings: Has `updates`, `minutes`, `cpu_minutes` and `patience`.
+        train_data: `SequenceDataset` of the training.
+        valid_data: `SequenceDataset` of the validation.
         progress: `Progress` to go on from. Default: that of a start.
     """
 
-    def __init__(self, settings, progress=None):
+    def __init__(self, settings, train_data, valid_data, progress=None):
         super().__init__()
         self.settings = settings
         self.progress = Progress() if progress is None else progress
+        self._train_data, self._valid_data = train_data, valid_data
+        self._batches = collections.Counter()
 
     def on_train_begin(self, logs=None):
         self._start = time.monotonic() - self.progress.seconds
         self._cpu_start = time.process_time() - self.progress.cpu_seconds
 
+    def on_epoch_begin(self, epoch, logs=None):
+        # What is read ahead may change the order before the epoch ends.
+        self._train_lengths = self._train_data.padded_lengths()
+
+    def on_test_begin(self, logs=None):
+        self._valid_lengths = self._valid_data.padded_lengths()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._began = time.monotonic(), time.process_time()
+
+    on_test_batch_begin = on_train_batch_begin
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._leave_out_compilation("valid", self._valid_lengths[batch])
+
     def on_train_batch_end(self, batch, logs=None):
         progress, settings = self.progress, self.settings
         progress.updates += 1
+        self._leave_out_compilation("train", self._train_lengths[batch])
         self.read_clocks()
         for name, reached in (
             ("updates", progress.updates),
@@ -100,22 +129,28 @@ class Limits(keras.callbacks.Callback):
         self.progress.seconds = time.monotonic() - self._start
         self.progress.cpu_seconds = time.process_time() - self._cpu_start
 
+    def _leave_out_compilation(self, split, length):
+        self._batches[split, length] += 1
+        if self._batches[split, length] <= _COMPILING:
+            began, cpu_began = self._began
+            self._start += time.monotonic() - began
+            self._cpu_start += time.process_time() - cpu_began
+
 
 class Supervisor(Limits):
     """Keeps the best model, logs, and saves the state of training.
 
     Args:
-        settings: As for `Limits`.
-        progress: `Progress` to go on from.
         folder: `RunFolder`.
         report: Called with each row of the log and whether it is the best
             so far.
+        *arguments: As for `Limits`.
         state_every: float. Seconds between saved states, besides those at
             each better bound. Default: 10.
     """
 
-    def __init__(self, settings, progress, folder, report, state_every=10.0):
-        super().__init__(settings, progress)
+    def __init__(self, folder, report, *arguments, state_every=10.0):
+        super().__init__(*arguments)
         self.folder = folder
         self.report = report
         self.state_every = state_every
@@ -149,7 +184,7 @@ class Supervisor(Limits):
 
 
 class Console(keras.callbacks.Callback):
-    """A line for each validation and, on a terminal, one that moves.
+    """A line for each validation, and signs of life before it.
 
     Args:
         progress: `Progress` of the supervisor, which comes first.
@@ -163,39 +198,51 @@ class Console(keras.callbacks.Callback):
         self.settings = settings
         self.verbose = verbose
         self._moving = verbose and sys.stdout.isatty()
-        self._shown_at = 0.0
+
+    def on_train_begin(self, logs=None):
+        self._began = self._told_at = time.monotonic()
+        self._bar = tqdm.tqdm(
+            total=self.settings.updates,
+            initial=self.progress.updates,
+            unit=" updates",
+            file=sys.stdout,
+            leave=False,
+            disable=not self._moving,
+        )
+        self._say(
+            f"{'updates':>8} {'epoch':>6} {'training':>9} "
+            f"{'validation':>11}   {'ESS':>6} {'KL':>6} {'time':>8}"
+        )
+        self._say("Compiling the first updates ...")
+        self._first = True
 
     def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
         now = time.monotonic()
-        if not self._moving or now - self._shown_at < 0.2:
-            return
-        self._shown_at = now
-        done = min(1.0, self.progress.updates / self.settings.updates)
-        bar = "=" * int(24 * done)
-        text = (
-            f"  [{bar:<24}] {self.progress.updates} updates, epoch "
-            f"{self.progress.epoch + 1}, {clock(self.progress.seconds)}"
-        )
-        print(f"\r{text:<78}", end="", flush=True)
+        if self._first:
+            self._say(f"First update after {now - self._began:.0f} s.")
+            self._first = False
+        elif not self._moving and now - self._told_at > _SILENCE:
+            self._say(
+                f"{self.progress.updates:>8} {self.progress.epoch + 1:>6}"
+            )
+
+    def on_train_end(self, logs=None):
+        self._bar.close()
 
     def print_row(self, row, improved):
-        if not self.verbose:
-            return
-        text = (
+        self._say(
             f"{row['updates']:>8} {row['epoch']:>6} "
             f"{row['bound_per_step']:>9.3f} {row[MONITOR]:>11.3f}"
             f"{' *' if improved else '  '} {row['ess']:>6.2f} "
             f"{row['kl_per_step']:>6.2f} {clock(row['seconds']):>8}"
         )
-        print(f"\r{text:<78}" if self._moving else text)
-        sys.stdout.flush()
 
-    def print_header(self):
+    def _say(self, text):
         if self.verbose:
-            print(
-                f"{'updates':>8} {'epoch':>6} {'training':>9} "
-                f"{'validation':>11}   {'ESS':>6} {'KL':>6} {'time':>8}"
-            )
+            tqdm.tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
+        self._told_at = time.monotonic()
 
 
 def clock(seconds):
@@ -239,7 +286,9 @@ def train(
         print(f"Resuming after {progress.updates} updates.")
     per_epoch = len(train_data)
     console = Console(progress, settings, verbose)
-    supervisor = Supervisor(settings, progress, folder, console.print_row)
+    supervisor = Supervisor(
+        folder, console.print_row, settings, train_data, valid_data, progress
+    )
     callbacks = [*callbacks, SetEpoch(train_data), supervisor, console]
     if settings.tensorboard and importlib.util.find_spec("tensorflow"):
         callbacks.append(
@@ -249,7 +298,6 @@ def train(
         )
     elif settings.tensorboard and verbose:
         print("No logs for TensorBoard: TensorFlow is not installed.")
-    console.print_header()
     epochs = math.ceil(settings.updates / per_epoch)
     model.fit(
         train_data,

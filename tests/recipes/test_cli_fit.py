@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import keras
 import numpy as np
 import pytest
 
 import keras_fivo as kf
+from recipes.data.sequence_dataset import SequenceDataset
+from recipes.training import loop
 from recipes.training.run_folder import RunFolder
 from tests.recipes.cli_examples import SMALL, fit, write_songs
 
@@ -168,6 +171,79 @@ def test_a_limit_of_time_stops_training(songs, tmp_path, limit):
     assert progress["stopped_by"] == limit
     assert progress["updates"] < 1000
     assert (run / "best.keras").is_file()
+
+
+class Clock:
+    """Seconds that a test lets pass."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        for name in ("monotonic", "process_time"):
+            monkeypatch.setattr(loop.time, name, lambda: self.now)
+
+
+def test_compilation_takes_no_time_from_a_limit(monkeypatch):
+    clock = Clock(monkeypatch)
+    steps = [np.zeros((length, 1)) for length in (4, 4, 4, 9, 9, 9)]
+    train, valid = (
+        SequenceDataset(steps, 1, shuffle=False, bucket_boundaries=(4, 9))
+        for _ in range(2)
+    )
+    settings = types.SimpleNamespace(
+        updates=100, minutes=0.1, cpu_minutes=None, patience=9
+    )
+    limits = loop.Limits(settings, train, valid)
+    limits.set_model(types.SimpleNamespace(stop_training=False))
+    limits.on_train_begin()
+    lengths = train.padded_lengths()
+    assert lengths == valid.padded_lengths() and set(lengths) == {4, 9}
+
+    def seconds(epoch, batch):
+        """The first two batches of each length compile."""
+        seen = lengths[: batch + 1].count(lengths[batch])
+        return 100.0 if epoch == 0 and seen <= 2 else 1.0
+
+    times = []
+    for epoch in range(2):
+        limits.on_epoch_begin(epoch)
+        for batch in range(6):
+            limits.on_train_batch_begin(batch)
+            clock.now += seconds(epoch, batch)
+            limits.on_train_batch_end(batch)
+            times.append(limits.progress.seconds)
+        limits.on_test_begin()
+        for batch in range(6):
+            limits.on_test_batch_begin(batch)
+            clock.now += seconds(epoch, batch)
+            limits.on_test_batch_end(batch)
+    # Two batches of the first epoch, and of its validation, compile nothing.
+    assert clock.now == 800 + 16
+    assert times[5] == 2.0
+    assert times[6:] == [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
+    # 0.1 minutes are six seconds.
+    assert limits.progress.stopped_by == "minutes"
+    assert times[7] == 6.0 and limits.model.stop_training
+
+
+def test_there_are_signs_of_life_before_the_first_validation(
+    monkeypatch, capsys
+):
+    clock = Clock(monkeypatch)
+    progress = loop.Progress()
+    settings = types.SimpleNamespace(updates=9)
+    console = loop.Console(progress, settings)
+    console.on_train_begin()
+    for seconds in (50.0, 1.0, 15.0, 6.0):
+        clock.now += seconds
+        progress.updates += 1
+        console.on_train_batch_end(progress.updates - 1)
+    console.on_train_end()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        "Compiling the first updates ...",
+        "First update after 50 s.",
+        f"{4:>8} {1:>6}",
+    ]
 
 
 @pytest.mark.slow

@@ -28,9 +28,26 @@ SMALL = recipe.fit_settings(
 # The tag of the original's data, and the process that it stands for.
 ORIGINAL = {
     "ghmm_runner": Process(extra_latent=True),
-    "every2": Process("standard", "standard", 2, 1.0, 1.0, True),
-    "abs": Process("standard", "abs", 1, 0.5, 2.0, True),
-    "round_squared": Process("round", "squared", 2, 1.0, 1.0, True),
+    "every2": Process(
+        steps_per_observation=2,
+        transition_variance=1.0,
+        observation_variance=1.0,
+        extra_latent=True,
+    ),
+    "abs": Process(
+        observation_type="abs",
+        transition_variance=0.5,
+        observation_variance=2.0,
+        extra_latent=True,
+    ),
+    "round_squared": Process(
+        transition_type="round",
+        observation_type="squared",
+        steps_per_observation=2,
+        transition_variance=1.0,
+        observation_variance=1.0,
+        extra_latent=True,
+    ),
 }
 
 
@@ -52,7 +69,13 @@ def test_the_data_are_those_of_the_original(golden, tag):
     ("transition", "observation"), [("standard", "abs"), ("round", "squared")]
 )
 def test_a_process_is_what_a_loop_makes(transition, observation):
-    process = Process(transition, observation, 2, 0.5, 0.3)
+    process = Process(
+        transition_type=transition,
+        observation_type=observation,
+        steps_per_observation=2,
+        transition_variance=0.5,
+        observation_variance=0.3,
+    )
     noise = np.random.default_rng(0).standard_normal((4, 7)) * 2
     latents, observations = process.simulate(noise)
     for row in range(4):
@@ -113,7 +136,7 @@ def test_splits_differ_and_the_seed_tells_one_data_set_from_another():
     ],
 )
 def test_a_process_that_there_is_not_is_refused(change, message):
-    with pytest.raises(ValueError, match=f"Received: {message}"):
+    with pytest.raises(RecipeError, match=f"Received: {message}"):
         Process(**change)
 
 

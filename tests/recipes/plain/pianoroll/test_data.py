@@ -159,7 +159,7 @@ def test_a_pickle_of_the_original_gives_the_original_targets(
     path = shared_dir / "golden" / "synthetic_pianoroll.pkl"
     if not path.is_file():
         pytest.skip(f"no reference file {path.name}")
-    rolls = load("jsb", path)
+    rolls = load("jsb", data_path=path)
     for split in SPLITS:
         for index, roll in enumerate(rolls.split(split)):
             batch, row = divmod(index, 2)

@@ -75,7 +75,7 @@ def test_the_mean_of_the_file_goes_before_that_of_the_train_split(tmp_path):
     poses = load("pose", write_pickle(tmp_path / "with.pkl", given))
     np.testing.assert_allclose(poses.train_mean, given["train_mean"], 1e-6)
     path = write_pickle(tmp_path / "without.pkl", content(train_mean=None))
-    without = load("pose", path)
+    without = load("pose", data_path=path)
     mean = np.concatenate(given["train"]).mean(axis=0)
     np.testing.assert_allclose(without.train_mean, mean, 1e-5)
     assert poses.digest() != without.digest()
