@@ -38,7 +38,7 @@ def exact_report(trained, settings, content):
     """Adds the exact log evidence, the gaps, and log-weights by step.
 
     Args:
-        trained: `recipes.cli.trained.Trained`.
+        trained: `recipes.training.trained.Trained`.
         settings: `recipes.ghmm.config.EvaluateSettings`.
         content: Dict of what `evaluate` found.
 

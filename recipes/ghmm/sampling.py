@@ -13,7 +13,7 @@ def sample(trained, settings):
     """Draws posteriors and forecasts of sequences; keeps the forecasts.
 
     Args:
-        trained: `recipes.cli.trained.Trained`.
+        trained: `recipes.training.trained.Trained`.
         settings: `recipes.ghmm.config.SampleSettings`.
 
     Returns:

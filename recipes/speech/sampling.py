@@ -22,7 +22,7 @@ def sample(trained, settings):
     """Makes sounds; writes arrays, WAV files and pictures.
 
     Args:
-        trained: `recipes.cli.trained.Trained`.
+        trained: `recipes.training.trained.Trained`.
         settings: `recipes.speech.config.SampleSettings`.
 
     Returns:

@@ -70,6 +70,18 @@ print({"keras", "matplotlib", "h5py"} & set(sys.modules))
     assert found.stdout.splitlines()[-1] == "set()"
 
 
+def test_only_the_program_imports_the_command_line():
+    recipes = REPOSITORY / "recipes"
+    files = [*recipes.rglob("*.py")]
+    assert len(files) >= 80
+    importing = {
+        file.relative_to(recipes).parts[0]
+        for file in files
+        if "recipes.cli" in file.read_text("utf-8")
+    }
+    assert importing == {"cli", "__main__.py"}
+
+
 def test_an_unknown_data_set_is_told_its_nearest():
     with pytest.raises(RecipeError, match=r"Received: data='jbs'.*'jsb'"):
         recipe_of("jbs")
