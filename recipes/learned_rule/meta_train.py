@@ -107,6 +107,7 @@ def train(run, minutes, seed=0, learning_rate=4e-3, num_updates=50):
         model = warm_up(data, seed)
         adam = keras.optimizers.Adam(learning_rate, global_clipnorm=0.3)
         model.compile(adam)
+        model.optimizer.build(model.trainable_variables)
         _write(model, file)
     start = int(model.optimizer.iterations)
     stream = make_stream(data, model.groups, seed, num_updates, start)
