@@ -115,10 +115,10 @@ def test_messages_of_the_future_are_those_of_the_original(golden, name):
     _, future = numpy(kf.linear_gaussian.backward_messages(parameters, seen))
     z = file[f"{name}/z_prev"]
     for k in range(1, steps):
-        precision = future["precision"][k - 1, :, 0, 0]
-        shift = future["shift"][k - 1, :, 0]
-        log_density = (
-            future["log_constant"][k - 1] + shift * z - 0.5 * precision * z**2
+        root = future["root"][k - 1, ..., 0]
+        residual = root * z[:, None] - future["target"][k - 1]
+        log_density = future["log_constant"][k - 1] - 0.5 * np.sum(
+            residual**2, -1
         )
         np.testing.assert_allclose(
             log_density, file[f"{name}/lookahead_t{k}_logprob"], rtol=1e-4

@@ -245,7 +245,7 @@ class ChainWeights(keras.layers.Layer):
             )
             steps[f"{part}_matrix"] = matrix
             steps[f"{part}_offset"] = offset
-            steps[f"{part}_covariance"] = _square(factor)
+            steps[f"{part}_factor"] = factor
         return steps
 
     def as_linear_gaussian(

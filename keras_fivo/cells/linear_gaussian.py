@@ -10,11 +10,7 @@ from keras import ops
 from keras_fivo.cells.chain_weights import ChainWeights, given_parameters
 from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.distributions import Distribution, normal_from_factor
-from keras_fivo.linear_gaussian import (
-    LinearGaussian,
-    kalman_filter,
-    kalman_smoother,
-)
+from keras_fivo.linear_gaussian import LinearGaussian, Posterior
 from keras_fivo.proposals import ProposalSizes
 from keras_fivo.types import Nested, Tensor
 
@@ -196,10 +192,8 @@ class LinearGaussianCell(LatentCell):
         """
         if isinstance(observations, Mapping):
             return self.exact(**observations)
-        mask = _within(observations, mask, lengths)
-        chain = self.chain(controls)
-        filtered = kalman_filter(chain, observations, mask)
-        smoothed = kalman_smoother(chain, observations, mask)
+        posterior = self.posterior(observations, mask, controls, lengths)
+        filtered, smoothed = posterior.filtered(), posterior.smoothed()
         return ExactResult(
             log_evidence=filtered.log_evidence,
             filtered_means=filtered.means,
@@ -207,6 +201,24 @@ class LinearGaussianCell(LatentCell):
             smoothed_means=smoothed.means,
             smoothed_covariances=smoothed.covariances,
         )
+
+    def posterior(
+        self,
+        observations: Any,
+        mask: Tensor | None = None,
+        controls: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> Posterior:
+        """What `exact` reads its answers from, which samples paths, too.
+
+        Args:
+            observations: `(batch, time, features)`.
+            mask: As for `exact`.
+            controls: As for `exact`.
+            lengths: As for `exact`.
+        """
+        mask = _within(observations, mask, lengths)
+        return Posterior(self.chain(controls), observations, mask)
 
     def get_config(self) -> dict:
         """Constructor arguments."""

@@ -16,7 +16,6 @@ from keras_fivo.inference.particle_smoothing import (
 )
 from keras_fivo.inference.states import check_noise
 from keras_fivo.inputs import time_first
-from keras_fivo.linear_gaussian import sample_posterior
 from keras_fivo.seeds import stream
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Shape, Tensor
@@ -238,18 +237,17 @@ def _exact(cell: LinearGaussianCell, inputs: dict, noise: Tensor) -> dict:
     mask, active = time_first(inputs["observed"]), time_first(inputs["active"])
     controls = inputs.get("controls")
     controls = None if controls is None else time_first(controls)
-    found = cell.exact(observations, mask, controls)
-    covariances = found.smoothed_covariances
-    variances = ops.diagonal(covariances, axis1=-2, axis2=-1)
-    chain = cell.chain(controls)
-    samples = sample_posterior(chain, observations, noise, mask)
+    posterior = cell.posterior(observations, mask, controls)
+    found = posterior.smoothed()
+    variances = ops.diagonal(found.covariances, axis1=-2, axis2=-1)
+    samples = posterior.sample(noise)
     return {
         "samples": ops.swapaxes(_within(samples, active), 1, 2),
-        "means": _within(found.smoothed_means, active),
+        "means": _within(found.means, active),
         "standard_deviations": _within(ops.sqrt(variances), active),
         "log_evidence": found.log_evidence,
         "lengths": ops.sum(ops.cast(active, "int32"), axis=1),
-        "covariances": _within(covariances, active),
+        "covariances": _within(found.covariances, active),
     }
 
 

@@ -2,12 +2,6 @@
 
 from keras_fivo.linear_gaussian.chain import LinearGaussian as LinearGaussian
 from keras_fivo.linear_gaussian.filtering import (
-    KalmanResult as KalmanResult,
-)
-from keras_fivo.linear_gaussian.filtering import (
-    kalman_filter as kalman_filter,
-)
-from keras_fivo.linear_gaussian.filtering import (
     observed_entries as observed_entries,
 )
 from keras_fivo.linear_gaussian.linear_algebra import matvec as matvec
@@ -17,21 +11,25 @@ from keras_fivo.linear_gaussian.messages import (
 from keras_fivo.linear_gaussian.messages import (
     condition_transition as condition_transition,
 )
+from keras_fivo.linear_gaussian.messages import log_message as log_message
 from keras_fivo.linear_gaussian.messages import (
     messages_of_inputs as messages_of_inputs,
 )
 from keras_fivo.linear_gaussian.messages import (
     observation_messages as observation_messages,
 )
-from keras_fivo.linear_gaussian.sampling import Forecast as Forecast
-from keras_fivo.linear_gaussian.sampling import forecast as forecast
-from keras_fivo.linear_gaussian.sampling import (
-    sample_posterior as sample_posterior,
-)
-from keras_fivo.linear_gaussian.sampling import sample_prior as sample_prior
-from keras_fivo.linear_gaussian.smoothing import (
+from keras_fivo.linear_gaussian.posterior import KalmanResult as KalmanResult
+from keras_fivo.linear_gaussian.posterior import Posterior as Posterior
+from keras_fivo.linear_gaussian.posterior import (
     SmoothingResult as SmoothingResult,
 )
-from keras_fivo.linear_gaussian.smoothing import (
+from keras_fivo.linear_gaussian.posterior import kalman_filter as kalman_filter
+from keras_fivo.linear_gaussian.posterior import (
     kalman_smoother as kalman_smoother,
 )
+from keras_fivo.linear_gaussian.posterior import (
+    sample_posterior as sample_posterior,
+)
+from keras_fivo.linear_gaussian.sampling import Forecast as Forecast
+from keras_fivo.linear_gaussian.sampling import forecast as forecast
+from keras_fivo.linear_gaussian.sampling import sample_prior as sample_prior

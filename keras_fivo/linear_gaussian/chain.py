@@ -61,25 +61,30 @@ class LinearGaussian:
 
         Returns:
             Dict of `transition_matrix`, `transition_offset`,
-            `transition_covariance`, `emission_matrix`, `emission_offset`
-            and `emission_covariance`, `(time, batch or 1, ...)` each.
+            `transition_factor`, `emission_matrix`, `emission_offset` and
+            `emission_factor`, `(time, batch or 1, ...)` each; factors are
+            the Cholesky factors of the covariances.
         """
         size, features = self.latent_dim, self.observation_dim
         first = {
             "transition_matrix": ops.zeros((size, size)),
             "transition_offset": self.initial_mean,
-            "transition_covariance": self.initial_covariance,
+            "transition_factor": _factor(self.initial_covariance),
+        }
+        values = {
+            "transition_matrix": self.transition_matrix,
+            "transition_offset": self.transition_offset,
+            "transition_factor": _factor(self.transition_covariance),
+            "emission_matrix": self.emission_matrix,
+            "emission_offset": self.emission_offset,
+            "emission_factor": _factor(self.emission_covariance),
         }
         absent = {
             "transition_offset": ops.zeros((size,)),
             "emission_offset": ops.zeros((features,)),
         }
         steps = {}
-        for name in (
-            *first,
-            *(x.replace("transition", "emission") for x in first),
-        ):
-            value = getattr(self, name)
+        for name, value in values.items():
             value = absent[name] if value is None else value
             rank = 1 if name.endswith("offset") else 2
             rest = by_time(value, rank, num_steps - (name in first))
@@ -91,6 +96,11 @@ class LinearGaussian:
                 )
             steps[name] = rest
         return steps
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    covariance = ops.convert_to_tensor(covariance, keras.config.floatx())
+    return ops.cholesky(covariance)
 
 
 def by_time(value: Tensor, rank: int, num_steps: int) -> Tensor:

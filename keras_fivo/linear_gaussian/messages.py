@@ -1,25 +1,28 @@
-"""What observations say about latents, as quadratic forms.
+"""What observations say about latents, as sums of squares.
 
-A message is log p(x | z) = log_constant + shift' z - z' precision z / 2.
+A message is log p(x | z) = log_constant - |root z - target|^2 / 2.
 """
 
-import keras
+import math
+
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.linear_gaussian.filtering import LOG_TWO_PI, observed_emission
 from keras_fivo.linear_gaussian.linear_algebra import (
-    congruence,
-    log_determinant,
+    condense,
+    diagonal,
     matvec,
-    reverse_cholesky,
+    orthogonal_factors,
+    same_batch,
     solve_lower,
-    solve_positive,
     solve_upper,
-    symmetrize,
+    square,
     transpose,
+    triangular_root,
 )
 from keras_fivo.types import Tensor
+
+LOG_TWO_PI = math.log(2 * math.pi)
 
 
 def observation_messages(
@@ -33,23 +36,40 @@ def observation_messages(
         observed: Bool `(time, batch, features)`.
 
     Returns:
-        Dict of `precision` `(time, batch, latent_dim, latent_dim)`, `shift`
-        `(time, batch, latent_dim)` and `log_constant` `(time, batch)`.
+        Dict of `root` `(time, batch, rows, latent_dim)`, `target` `(time,
+        batch, rows)` and `log_constant` `(time, batch)`, with as many rows
+        as features, and at most `latent_dim + 1`.
     """
-    matrix, noise = observed_emission({**steps, "observed": observed})
-    factor = ops.cholesky(noise)
+    matrix, factor = _observed_emission(steps, observed)
     residual = observations - steps["emission_offset"]
     residual = ops.where(observed, residual, ops.zeros_like(residual))
     whitened = solve_lower(factor, ops.expand_dims(residual, -1))
-    seen = solve_lower(factor, matrix)
     count = ops.sum(ops.cast(observed, residual.dtype), axis=-1)
-    distance = ops.sum(ops.square(whitened), axis=(-2, -1))
+    log_scale = ops.sum(ops.log(diagonal(factor)), axis=-1)
     return {
-        "precision": symmetrize(ops.matmul(transpose(seen), seen)),
-        "shift": ops.squeeze(ops.matmul(transpose(seen), whitened), -1),
-        "log_constant": -0.5
-        * (distance + log_determinant(factor) + count * LOG_TWO_PI),
+        **_condensed(solve_lower(factor, matrix), whitened[..., 0]),
+        "log_constant": -log_scale - 0.5 * LOG_TWO_PI * count,
     }
+
+
+def _observed_emission(steps: dict, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix and factor of the emission, with nothing to learn where missing.
+
+    A missing entry gets a row of zeros and independent noise of variance 1.
+    """
+    row, column = ops.expand_dims(observed, -1), ops.expand_dims(observed, -2)
+    matrix = steps["emission_matrix"]
+    matrix = ops.where(row, matrix, ops.zeros_like(matrix))
+    noise = square(steps["emission_factor"])
+    identity = ops.eye(int(noise.shape[-1]), dtype=noise.dtype)
+    both = ops.logical_and(row, column)
+    return matrix, ops.cholesky(ops.where(both, noise, identity))
+
+
+def _condensed(root: Tensor, target: Tensor) -> dict:
+    rows = ops.concatenate([root, ops.expand_dims(target, -1)], axis=-1)
+    rows = condense(rows)
+    return {"root": rows[..., :-1], "target": rows[..., -1]}
 
 
 def messages_of_inputs(steps: dict, inputs: dict) -> dict:
@@ -73,6 +93,19 @@ def messages_of_inputs(steps: dict, inputs: dict) -> dict:
     return observation_messages(steps, observations, observed)
 
 
+def log_message(message: dict, latent: Tensor) -> Tensor:
+    """The value of a message, `(rows,)`, in nats.
+
+    Args:
+        message: Of one step, with rows in the place of the batch.
+        latent: `(rows, latent_dim)`.
+    """
+    # Sums, not products of matrices, which are small and many.
+    row = ops.expand_dims(latent, -2)
+    residual = ops.sum(message["root"] * row, axis=-1) - message["target"]
+    return message["log_constant"] - 0.5 * ops.sum(ops.square(residual), -1)
+
+
 def backward_messages(steps: dict, messages: dict) -> tuple[dict, dict]:
     """What the future says about each latent.
 
@@ -87,63 +120,59 @@ def backward_messages(steps: dict, messages: dict) -> tuple[dict, dict]:
     inputs = {**messages, **_transition_of(steps)}
 
     def step(future: dict, now: dict) -> tuple[dict, tuple[dict, dict]]:
-        joint = {name: future[name] + now[name] for name in future}
+        rows = {
+            name: ops.concatenate([future[name], now[name]], axis=1)
+            for name in ("root", "target")
+        }
+        joint = _condensed(**rows)
+        joint["log_constant"] = future["log_constant"] + now["log_constant"]
         return _through_transition(now, joint), (joint, future)
 
-    start = keras.tree.map_structure(
-        lambda x: ops.zeros_like(x[0]), dict(messages)
-    )
+    batch = ops.shape(messages["target"])[1]
+    size = int(steps["transition_matrix"].shape[-1])
+    start = {
+        "root": ops.zeros((batch, size + 1, size)),
+        "target": ops.zeros((batch, size + 1)),
+        "log_constant": ops.zeros((batch,)),
+    }
     return backend.scan(step, start, inputs, reverse=True)[1]
 
 
 def _transition_of(steps: dict) -> dict:
     return {
-        "matrix": steps["transition_matrix"],
-        "offset": steps["transition_offset"],
-        "factor": ops.cholesky(steps["transition_covariance"]),
+        name: steps[f"transition_{name}"]
+        for name in ("matrix", "offset", "factor")
     }
 
 
 def _through_transition(now: dict, joint: dict) -> dict:
     """Integrates a message over z_t, to one about z_{t-1}.
 
-    With Q = F F', M = I + F' P F: (P^-1 + Q)^-1 = (I - K) P (I - K)' + W W',
-    where W = P F M^-1 and K = W F', a sum of squares that rounding leaves
-    positive.
+    With z_t = A z_{t-1} + b + F w the residual is S A z_{t-1} + S b - y + S F
+    w: a Normal of covariance I + S F F' S', whose root whitens the rest.
     """
-    matrix, offset, factor = now["matrix"], now["offset"], now["factor"]
-    precision = joint["precision"]
-    inner = ops.cholesky(_one_plus(congruence(transpose(factor), precision)))
-    weight = transpose(
-        solve_positive(inner, ops.matmul(transpose(factor), precision))
-    )
-    rest = ops.matmul(weight, transpose(factor))
-    rest = ops.eye(int(rest.shape[-1])) - rest
-    carried = congruence(rest, precision) + symmetrize(
-        ops.matmul(weight, transpose(weight))
-    )
-    residual = joint["shift"] - matvec(precision, offset)
-    pulled = solve_lower(
-        inner, ops.expand_dims(matvec(transpose(factor), residual), -1)
-    )
-    at_offset = 0.5 * (joint["shift"] + residual)
+    root = joint["root"]
+    blurred = ops.matmul(root, now["factor"])
+    count = int(root.shape[-2])
+    identity = ops.eye(count, dtype=root.dtype)
+    spread = triangular_root(identity, blurred)
+    moved = ops.matmul(root, now["matrix"])
+    target = joint["target"] - matvec(root, now["offset"])
+    target = solve_lower(spread, ops.expand_dims(target, -1))
+    log_scale = ops.sum(ops.log(diagonal(spread)), axis=-1)
     return {
-        "precision": congruence(transpose(matrix), carried),
-        "shift": matvec(transpose(matrix), matvec(rest, residual)),
-        "log_constant": joint["log_constant"]
-        + ops.sum(at_offset * offset, axis=-1)
-        + 0.5 * ops.sum(ops.square(pulled), axis=(-2, -1))
-        - 0.5 * log_determinant(inner),
+        "root": solve_lower(spread, moved),
+        "target": target[..., 0],
+        "log_constant": joint["log_constant"] - log_scale,
     }
 
 
-def condition_transition(steps: dict, precision: Tensor, shift: Tensor) -> dict:
+def condition_transition(steps: dict, message: dict) -> dict:
     """p(z_t | z_{t-1}) times a message about z_t, normalised.
 
     Args:
         steps: As from `LinearGaussian.steps`; only the transition is read.
-        precision: `(time, batch, latent_dim, latent_dim)`.
-        shift: `(time, batch, latent_dim)`.
+        message: As from `observation_messages`.
 
     Returns:
         Dict of `matrix`, `offset` and `scale_tril`: a Normal of mean
@@ -151,28 +180,27 @@ def condition_transition(steps: dict, precision: Tensor, shift: Tensor) -> dict:
     """
     now = _transition_of(steps)
     factor = now["factor"]
-    # The covariance is F M^-1 F'; M = U U' with U upper triangular, so that
-    # F U^-T is triangular too.
-    upper = reverse_cholesky(
-        _one_plus(congruence(transpose(factor), precision))
-    )
+    seen = ops.matmul(message["root"], factor)
+    size = int(seen.shape[-1])
+    # The covariance is F M^-1 F'; M = I + seen' seen = U U' with U upper
+    # triangular, so that F U^-T is triangular too. Columns from the last to
+    # the first turn R' R into U U'.
+    stacked = same_batch(ops.eye(size, dtype=seen.dtype), seen)
+    stacked = ops.flip(ops.concatenate(stacked, axis=-2), axis=-1)
+    rotation, root = orthogonal_factors(stacked)
+    upper = ops.flip(transpose(root), axis=(-2, -1))
     scale_tril = transpose(solve_upper(upper, transpose(factor)))
-    # F M^-1 F^-1 = I - covariance precision, without the difference.
-    shrink = ops.matmul(
-        scale_tril,
-        solve_upper(upper, solve_lower(factor, now["matrix"])),
-    )
-    drift = ops.expand_dims(now["offset"], -1)
-    drift = ops.matmul(
-        scale_tril, solve_upper(upper, solve_lower(factor, drift))
-    )
-    pulled = matvec(scale_tril, matvec(transpose(scale_tril), shift))
+
+    def shrink(columns: Tensor) -> Tensor:
+        # F M^-1 F^-1 = I - gain rows, without the difference.
+        inner = solve_upper(upper, solve_lower(factor, columns))
+        return ops.matmul(scale_tril, inner)
+
+    pulled = ops.flip(transpose(rotation[..., size:, :]), axis=-2)
+    pulled = matvec(scale_tril, matvec(pulled, message["target"]))
+    drift = shrink(ops.expand_dims(now["offset"], -1))
     return {
-        "matrix": shrink,
-        "offset": ops.squeeze(drift, -1) + pulled,
+        "matrix": shrink(now["matrix"]),
+        "offset": drift[..., 0] + pulled,
         "scale_tril": scale_tril,
     }
-
-
-def _one_plus(matrix: Tensor) -> Tensor:
-    return matrix + ops.eye(int(matrix.shape[-1]))

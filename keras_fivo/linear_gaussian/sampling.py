@@ -1,4 +1,4 @@
-"""Samples and forecasts of linear Gaussian models."""
+"""Samples and forecasts of what linear Gaussian models bring."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,12 @@ from keras import ops
 
 from keras_fivo import backend
 from keras_fivo.linear_gaussian.chain import LinearGaussian
-from keras_fivo.linear_gaussian.filtering import (
-    filter_steps,
-    observed_entries,
-)
+from keras_fivo.linear_gaussian.filtering import filter_steps, observed_entries
 from keras_fivo.linear_gaussian.linear_algebra import (
-    congruence,
+    each_times,
     matvec,
-    transpose,
+    square,
 )
-from keras_fivo.linear_gaussian.smoothing import backward_conditionals
 from keras_fivo.types import Tensor
 
 
@@ -52,63 +48,21 @@ def sample_prior(
     """
     latent_noise, emission_noise = _time_first(latent_noise, emission_noise)
     steps = model.steps(int(latent_noise.shape[0]))
-    noise = _times(ops.cholesky(steps["transition_covariance"]), latent_noise)
+    noise = each_times(steps["transition_factor"], latent_noise)
 
     def step(latent: Tensor, now: dict) -> tuple[Tensor, Tensor]:
-        latent = _times(now["matrix"], latent) + now["shift"]
+        latent = each_times(now["matrix"], latent) + now["shift"]
         return latent, latent
 
     shift = noise + ops.expand_dims(steps["transition_offset"], 2)
     inputs = {"matrix": steps["transition_matrix"], "shift": shift}
     _, latents = backend.scan(step, ops.zeros_like(shift[0]), inputs)
     observations = (
-        _times(steps["emission_matrix"], latents)
+        each_times(steps["emission_matrix"], latents)
         + ops.expand_dims(steps["emission_offset"], 2)
-        + _times(ops.cholesky(steps["emission_covariance"]), emission_noise)
+        + each_times(steps["emission_factor"], emission_noise)
     )
     return ops.swapaxes(latents, 0, 1), ops.swapaxes(observations, 0, 1)
-
-
-def sample_posterior(
-    model: LinearGaussian,
-    observations: Tensor,
-    noise: Tensor,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Samples whole paths from p(z_1:T | x_1:T): filters, then goes back.
-
-    Args:
-        model: The parameters.
-        observations: `(batch, time, features)`; any value where missing.
-        noise: `(batch, time, samples, latent_dim)`, standard Normal.
-        mask: Bool `(batch, time)` or `(batch, time, features)`, True =
-            observed.
-
-    Returns:
-        Latents, of the shape of the noise.
-    """
-    observations, observed = observed_entries(observations, mask)
-    (noise,) = _time_first(noise)
-    steps = model.steps(int(observations.shape[0]))
-    found = filter_steps(steps, observations, observed)
-    factor = ops.cholesky(found["covariances"][-1])
-    last = ops.expand_dims(found["means"][-1], 1) + _times(factor, noise[-1])
-    if int(noise.shape[0]) == 1:
-        return ops.swapaxes(ops.expand_dims(last, 0), 0, 1)
-    back = backward_conditionals(steps, found)
-    spread = _times(ops.cholesky(back.pop("covariance")), noise[:-1])
-
-    def step(latent: Tensor, now: dict) -> tuple[Tensor, Tensor]:
-        distance = latent - ops.expand_dims(now["predicted"], 1)
-        latent = _times(now["gain"], distance) + now["spread"]
-        latent = latent + ops.expand_dims(now["mean"], 1)
-        return latent, latent
-
-    _, before = backend.scan(
-        step, last, {**back, "spread": spread}, reverse=True
-    )
-    latents = ops.concatenate([before, ops.expand_dims(last, 0)], axis=0)
-    return ops.swapaxes(latents, 0, 1)
 
 
 def forecast(
@@ -156,22 +110,17 @@ def forecast(
         chosen = ops.take_along_axis(wide, ops.reshape(index, shape), axis=0)
         return ops.swapaxes(chosen, 0, 1)
 
-    means, covariances = found["means"], found["covariances"]
+    means, roots = found["means"], found["roots"]
     matrix = steps["emission_matrix"]
-    observation_covariances = (
-        congruence(matrix, covariances) + steps["emission_covariance"]
+    observation_covariances = square(ops.matmul(matrix, roots)) + square(
+        steps["emission_factor"]
     )
     return Forecast(
         latent_means=own(means),
-        latent_covariances=own(covariances),
+        latent_covariances=own(square(roots)),
         means=own(matvec(matrix, means) + steps["emission_offset"]),
         covariances=own(observation_covariances),
     )
-
-
-def _times(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """`(..., m, n)` times each of `(..., samples, n)`."""
-    return ops.matmul(vectors, transpose(matrix))
 
 
 def _time_first(*noises: Tensor) -> list[Tensor]:

@@ -1,68 +1,18 @@
 """The Kalman smoother, in the form of Rauch, Tung and Striebel."""
 
-from dataclasses import dataclass
-
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.linear_gaussian.chain import LinearGaussian
-from keras_fivo.linear_gaussian.filtering import (
-    filter_steps,
-    observed_entries,
-)
 from keras_fivo.linear_gaussian.linear_algebra import (
-    congruence,
+    absorb,
+    each_times,
     matvec,
-    solve_positive,
+    solve_lower,
+    solve_upper,
     transpose,
+    triangular_root,
 )
 from keras_fivo.types import Tensor
-
-
-@dataclass(frozen=True)
-class SmoothingResult:
-    """What the Kalman smoother found; exact up to rounding.
-
-    Attributes:
-        log_evidence: `(batch,)`. log p(x_1:T) of what is observed, in nats.
-        means: `(batch, time, latent_dim)`. Of p(z_t | x_1:T).
-        covariances: `(batch, time, latent_dim, latent_dim)`.
-    """
-
-    log_evidence: Tensor
-    means: Tensor
-    covariances: Tensor
-
-
-def kalman_smoother(
-    model: LinearGaussian,
-    observations: Tensor,
-    mask: Tensor | None = None,
-) -> SmoothingResult:
-    """Marginals of the latents given the whole sequence; differentiable.
-
-    Args:
-        model: The parameters.
-        observations: `(batch, time, features)`; any value where missing.
-        mask: Bool `(batch, time)` or `(batch, time, features)`, True =
-            observed. Unequal lengths: steps beyond them are missing.
-
-    Returns:
-        A `SmoothingResult`.
-
-    Reference:
-        Rauch, Tung and Striebel, 1965, "Maximum Likelihood Estimates of
-        Linear Dynamic Systems".
-    """
-    observations, observed = observed_entries(observations, mask)
-    steps = model.steps(int(observations.shape[0]))
-    found = filter_steps(steps, observations, observed)
-    means, covariances = smooth_steps(steps, found)
-    return SmoothingResult(
-        log_evidence=ops.sum(found["log_evidence_increments"], axis=0),
-        means=ops.swapaxes(means, 0, 1),
-        covariances=ops.swapaxes(covariances, 0, 1),
-    )
 
 
 def backward_conditionals(steps: dict, found: dict) -> dict:
@@ -75,48 +25,75 @@ def backward_conditionals(steps: dict, found: dict) -> dict:
         found: As from `filter_steps`.
 
     Returns:
-        Dict of `mean`, `gain`, `predicted` and `covariance`, `(time - 1,
-        batch, ...)`.
+        Dict of `mean`, `gain`, `predicted` and `root`, `(time - 1, batch,
+        ...)`; a root times its transpose is the covariance.
     """
-    matrix = steps["transition_matrix"][1:]
-    covariance = found["covariances"][:-1]
-    factor = ops.cholesky(found["predicted_covariances"][1:])
-    gain = transpose(solve_positive(factor, ops.matmul(matrix, covariance)))
-    keep = ops.eye(int(matrix.shape[-1])) - ops.matmul(gain, matrix)
-    noise = steps["transition_covariance"][1:]
+    # z_{t+1} is an observation of z_t whose noise is that of the transition.
+    factor = steps["transition_factor"][1:]
+    whitened = solve_lower(factor, steps["transition_matrix"][1:])
+    root, turned, _ = absorb(found["roots"][:-1], whitened)
+    turned = transpose(solve_upper(transpose(factor), transpose(turned)))
     return {
         "mean": found["means"][:-1],
-        "gain": gain,
+        "gain": ops.matmul(root, turned),
         "predicted": found["predicted_means"][1:],
-        "covariance": congruence(keep, covariance) + congruence(gain, noise),
+        "root": root,
     }
 
 
-def smooth_steps(steps: dict, found: dict) -> tuple[Tensor, Tensor]:
+def smooth_steps(found: dict, back: dict) -> tuple[Tensor, Tensor]:
     """The smoother on parameters by step.
 
     Args:
-        steps: As from `LinearGaussian.steps`.
         found: As from `filter_steps`.
+        back: As from `backward_conditionals`.
 
     Returns:
-        Means `(time, batch, latent_dim)` and covariances.
+        Means `(time, batch, latent_dim)` and roots of covariances.
     """
-    last = found["means"][-1], found["covariances"][-1]
+    last = found["means"][-1], found["roots"][-1]
 
     def step(carry: tuple, now: dict) -> tuple[tuple, tuple]:
-        mean, covariance = carry
+        mean, root = carry
         mean = now["mean"] + matvec(now["gain"], mean - now["predicted"])
-        covariance = now["covariance"] + congruence(now["gain"], covariance)
-        return (mean, covariance), (mean, covariance)
+        root = triangular_root(ops.matmul(now["gain"], root), now["root"])
+        return (mean, root), (mean, root)
 
     ends = tuple(ops.expand_dims(x, 0) for x in last)
     if int(found["means"].shape[0]) == 1:
         return ends
-    _, before = backend.scan(
-        step, last, backward_conditionals(steps, found), reverse=True
-    )
+    _, before = backend.scan(step, last, back, reverse=True)
     return tuple(
         ops.concatenate([x, end], axis=0)
         for x, end in zip(before, ends, strict=True)
     )
+
+
+def sample_steps(found: dict, back: dict, noise: Tensor) -> Tensor:
+    """Samples of whole paths, from the last step back.
+
+    Args:
+        found: As from `filter_steps`.
+        back: As from `backward_conditionals`.
+        noise: `(time, batch, samples, latent_dim)`, standard Normal.
+
+    Returns:
+        Latents, of the shape of the noise.
+    """
+    last = ops.expand_dims(found["means"][-1], 1)
+    last = last + each_times(found["roots"][-1], noise[-1])
+    end = ops.expand_dims(last, 0)
+    if int(noise.shape[0]) == 1:
+        return end
+    spread = each_times(back["root"], noise[:-1])
+
+    def step(latent: Tensor, now: dict) -> tuple[Tensor, Tensor]:
+        distance = latent - ops.expand_dims(now["predicted"], 1)
+        latent = each_times(now["gain"], distance) + now["spread"]
+        latent = latent + ops.expand_dims(now["mean"], 1)
+        return latent, latent
+
+    names = ("mean", "gain", "predicted")
+    inputs = {**{name: back[name] for name in names}, "spread": spread}
+    _, before = backend.scan(step, last, inputs, reverse=True)
+    return ops.concatenate([before, end], axis=0)

@@ -33,9 +33,7 @@ class ExactFilteringProposal(Proposal):
         """The mean as a function of z_{t-1}, and the factor, for all steps."""
         steps = _parameters(self, past)
         message = self.message(steps, messages_of_inputs(steps, inputs))
-        return condition_transition(
-            steps, message["precision"], message["shift"]
-        )
+        return condition_transition(steps, message)
 
     def message(self, steps: dict, messages: dict) -> dict:
         """What is known of z_t besides z_{t-1}."""

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_fivo.linear_gaussian import backward_messages, messages_of_inputs
-from keras_fivo.twists.twist import Twist, quadratic_form
+from keras_fivo.linear_gaussian import (
+    backward_messages,
+    log_message,
+    messages_of_inputs,
+)
+from keras_fivo.twists.twist import Twist
 from keras_fivo.types import Nested, Tensor
 
 
@@ -24,7 +28,7 @@ class ExactTwist(Twist):
         inputs: dict,
         known: Sequence[Tensor | None] = (),
     ) -> Nested:
-        """Backward messages, as quadratic forms in z_t."""
+        """Backward messages, as sums of squares in z_t."""
         if "parameters" not in past:
             raise TypeError(
                 "ExactTwist needs a linear Gaussian cell. Received: a cell "
@@ -38,4 +42,4 @@ class ExactTwist(Twist):
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
         """Log r, `(rows,)`; see `Twist.log_twist`."""
-        return quadratic_form(look_ahead, latent)
+        return log_message(look_ahead, latent)

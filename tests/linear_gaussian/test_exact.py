@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_fivo as kf
 from keras_fivo import linear_gaussian as lg
+from keras_fivo.inference.smoothing import Smoother
+from keras_fivo.inputs import prepare_inputs
+from keras_fivo.linear_gaussian import posterior
 from tests.reference.dense_gaussian import Dense, parameters
 from tests.reference.examples import numpy
 from tests.reference.gradients import gradients
@@ -290,6 +294,22 @@ def test_a_thousand_steps_in_float32():
     )
     smallest = np.linalg.eigvalsh(numpy(found.covariances)[0]).min()
     assert smallest > 0
+
+
+def test_one_pass_of_the_filter_serves_all_answers(monkeypatch):
+    calls, run = [], posterior.filter_steps
+    monkeypatch.setattr(
+        posterior, "filter_steps", lambda *x: calls.append(x) or run(*x)
+    )
+    values, x, mask = case()
+    cell = kf.LinearGaussianCell(SIZE, values)
+    cell.build((None, None, FEATURES))
+    cell.exact(x, mask)
+    assert len(calls) == 1
+    smoother = Smoother(cell, "exact", kf.FIVO(2))
+    inputs = prepare_inputs({"observations": x, "mask": mask}, cell.center)
+    smoother(inputs, smoother.draw(STEPS, BATCH, 2, 0))
+    assert len(calls) == 2
 
 
 def test_wrong_shapes_are_refused():
