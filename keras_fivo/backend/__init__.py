@@ -2,6 +2,9 @@
 
 import keras
 
+from keras_fivo.backend.products import lifted_products as lifted_products
+from keras_fivo.backend.products import linear as linear
+
 _NAME = keras.backend.backend()
 
 if _NAME == "jax":

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo import backend
 from keras_fivo.types import Tensor
 
 
@@ -70,8 +71,7 @@ class Network(keras.layers.Layer):
         """
         if not isinstance(inputs, (list, tuple)):
             inputs = [*[None] * (len(self.input_dims) - 1), inputs]
-        bias = ops.cast(self.dense[0].bias, self.compute_dtype)
-        return self._product(inputs) + bias
+        return self._first(inputs, self.dense[0].bias)
 
     def call(
         self,
@@ -86,37 +86,29 @@ class Network(keras.layers.Layer):
             ahead: As from `read_ahead`, for the others.
         """
         if ahead is None:
-            ahead = ops.cast(self.dense[0].bias, self.compute_dtype)
-        hidden = self._product(inputs) + ahead
+            hidden = self._first(inputs, self.dense[0].bias)
+        else:
+            hidden = self._first(inputs) + ahead
         if len(self.dense) > 1 or self.activate_output:
             hidden = self.activation(hidden)
         for i, layer in enumerate(self.dense[1:], start=1):
-            kernel = ops.cast(layer.kernel, self.compute_dtype)
-            bias = ops.cast(layer.bias, self.compute_dtype)
-            hidden = ops.matmul(hidden, kernel) + bias
+            hidden = backend.linear([(hidden, layer.kernel, 0)], layer.bias)
             if i < len(self.dense) - 1 or self.activate_output:
                 hidden = self.activation(hidden)
         return hidden
 
-    def _product(self, inputs: Sequence[Tensor | None]) -> Tensor:
+    def _first(
+        self, inputs: Sequence[Tensor | None], bias: Any = None
+    ) -> Tensor:
         """Product of the inputs that are there with their rows."""
-        ends = list(itertools.accumulate(self.input_dims))
-        parts: list = []
-        spans: list[tuple[int, int]] = []
-        for end, size, part in zip(ends, self.input_dims, inputs, strict=False):
-            if part is None:
-                continue
-            parts.append(ops.cast(part, self.compute_dtype))
-            start = end - size
-            if spans and spans[-1][1] == start:
-                start, _ = spans.pop()
-            spans.append((start, end))
+        starts = itertools.accumulate(self.input_dims, initial=0)
         kernel = self.dense[0].kernel
-        if spans != [(0, ends[-1])]:
-            kernel = _join([kernel[start:end] for start, end in spans], 0)
-        return ops.matmul(
-            _join(parts, -1), ops.cast(kernel, self.compute_dtype)
-        )
+        parts = [
+            (ops.cast(part, self.compute_dtype), kernel, start)
+            for part, start in zip(inputs, starts, strict=False)
+            if part is not None
+        ]
+        return backend.linear(parts, bias)
 
     def get_config(self) -> dict:
         """Constructor arguments."""
@@ -126,7 +118,3 @@ class Network(keras.layers.Layer):
             "activate_output": self.activate_output,
         }
         return {**super().get_config(), **config}
-
-
-def _join(parts: list, axis: int) -> Tensor:
-    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis)

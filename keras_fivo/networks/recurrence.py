@@ -92,11 +92,11 @@ class Recurrence(keras.layers.Layer):
             parts.append(ops.cast(controls, dtype))
         if not _is_plain_lstm(self.cell):
             return ops.concatenate(parts, -1)
-        kernel = ops.cast(self.cell.kernel, dtype)
-        product = ops.matmul(parts[0], kernel[: self.observed_dim])
-        if controls is not None:
-            product = product + ops.matmul(parts[1], kernel[self.latent_end :])
-        return product + ops.cast(self.cell.bias, dtype)
+        kernel, starts = self.cell.kernel, (0, self.latent_end)
+        return backend.linear(
+            [(x, kernel, n) for x, n in zip(parts, starts, strict=False)],
+            self.cell.bias,
+        )
 
     def call(
         self, ahead: Tensor, latent: Tensor | None, states: Nested
@@ -124,15 +124,12 @@ class Recurrence(keras.layers.Layer):
     def _lstm(
         self, ahead: Tensor, latent: Tensor | None, states: list
     ) -> tuple[Tensor, list]:
-        dtype = self.compute_dtype
         hidden, memory = states
-        gates = ahead + ops.matmul(
-            hidden, ops.cast(self.cell.recurrent_kernel, dtype)
-        )
+        parts = [(hidden, self.cell.recurrent_kernel, 0)]
         if latent is not None:
-            kernel = ops.cast(self.cell.kernel, dtype)
-            kernel = kernel[self.observed_dim : self.latent_end]
-            gates = gates + ops.matmul(ops.cast(latent, dtype), kernel)
+            latent = ops.cast(latent, self.compute_dtype)
+            parts.append((latent, self.cell.kernel, self.observed_dim))
+        gates = ahead + backend.linear(parts)
         enter, forget, change, leave = ops.split(gates, 4, axis=-1)
         memory = ops.sigmoid(forget) * memory + ops.sigmoid(enter) * ops.tanh(
             change

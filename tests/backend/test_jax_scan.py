@@ -9,54 +9,65 @@ if keras.backend.backend() != "jax":
 
 import jax
 import jax.numpy as jnp
+from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.backend.jax.program import take_apart
+from keras_fivo.backend.products import without_gradients
 
 STEPS, ROWS, UNITS, FEATURES = 5, 2, 4, 3
 
 
-def arrays():
-    generator = np.random.default_rng(0)
-    shapes = {
-        "twice": (UNITS, UNITS),
-        "once": (UNITS, UNITS),
-        "elsewhere": (UNITS, UNITS),
-        "scaled": (FEATURES, UNITS),
-        "bias": (UNITS,),
-    }
-    weights = {
-        name: jnp.asarray(0.3 * generator.normal(size=shape), "float32")
-        for name, shape in shapes.items()
-    }
-    carry = jnp.asarray(generator.normal(size=(ROWS, UNITS)), "float32")
-    inputs = jnp.asarray(
-        generator.normal(size=(STEPS, ROWS, FEATURES)), "float32"
-    )
-    return weights, carry, inputs
+class Problem:
+    """A step with every kind of product, and the weights that it reads."""
 
+    def __init__(self, rows=ROWS):
+        generator = np.random.default_rng(0)
 
-def loss_by(scan, reverse=False):
-    @jax.jit
-    def called(rows, matrix):
-        return rows @ matrix
+        def normal(*shape):
+            return jnp.asarray(0.3 * generator.normal(size=shape), "float32")
 
-    def loss(weights, carry, inputs):
+        self.variables = {
+            "joined": keras.Variable(normal(FEATURES + UNITS, UNITS)),
+            "twice": keras.Variable(normal(UNITS, UNITS)),
+            "bias": keras.Variable(normal(UNITS)),
+            "own": keras.Variable(normal(UNITS, UNITS)),
+        }
+        self.weights = {k: v.value for k, v in self.variables.items()}
+        self.arguments = (
+            self.weights,
+            normal(rows, UNITS),
+            normal(STEPS, rows, FEATURES),
+        )
+
+    def loss(self, scan, reverse=False):
+        v = self.variables
+
         def step(carry, now):
             rows, count = carry
-            drive = called(now["x"], 2 * weights["scaled"]) + weights["bias"]
-            new = jnp.tanh(drive + rows @ weights["twice"])
-            new = jax.nn.relu(new @ weights["twice"]) + rows @ weights["once"]
-            grown = jnp.sum(now["x"]) * weights["elsewhere"]
-            new += rows @ weights["elsewhere"] + grown[:ROWS]
+            parts = [(now["x"], v["joined"], 0), (rows, v["twice"], 0)]
+            new = jnp.tanh(backend.linear(parts, v["bias"]))
+            new = jax.nn.relu(backend.linear([(new, v["joined"], FEATURES)]))
+            new += backend.linear([(new, v["joined"], FEATURES)])
+            new += rows @ v["own"].value + v["bias"].value
             new = jnp.where(now["n"] > 1, jnp.tanh(new), rows)
             return (new, count + 1), {"y": new**2, "n": 2 * now["n"]}
 
-        scanned = {"x": inputs, "n": jnp.arange(STEPS)}
-        (final, count), kept = scan(step, (carry, 0), scanned, reverse=reverse)
-        return jnp.sum(kept["y"]) + jnp.sum(final) + count
+        def loss(weights, carry, inputs):
+            pairs = [(v[name], value) for name, value in weights.items()]
+            scanned = {"x": inputs, "n": jnp.arange(STEPS)}
+            with keras.StatelessScope(pairs):
+                last, kept = scan(step, (carry, 0), scanned, reverse=reverse)
+            return jnp.sum(kept["y"]) + jnp.sum(last[0]) + last[1]
 
-    return loss
+        return loss
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, tolerance, tolerance),
+        found,
+        expected,
+    )
 
 
 def squares(function):
@@ -67,57 +78,82 @@ def squares(function):
     return total
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("moved", [(0,), (1, 2), (0, 1, 2)])
-def test_values_and_gradients_are_those_of_jax(reverse, moved):
+@pytest.mark.parametrize(
+    ("rows", "reverse", "moved", "lifted"),
+    [
+        (2, False, (0, 1, 2), 3),
+        (2, True, (0,), 3),
+        (2, False, (1, 2), 3),
+        (40, True, (0, 1, 2), 0),
+    ],
+)
+def test_values_and_gradients_are_those_of_jax(rows, reverse, moved, lifted):
+    problem = Problem(rows)
+    before = backend.lifted_products()
     found, expected = (
-        jax.jit(jax.value_and_grad(loss_by(scan, reverse), moved))(*arrays())
+        jax.jit(jax.value_and_grad(problem.loss(scan, reverse), moved))(
+            *problem.arguments
+        )
         for scan in (backend.scan, jax.lax.scan)
     )
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, 1e-5, 1e-5),
-        found,
-        expected,
-    )
+    assert backend.lifted_products() - before == lifted
+    assert_close(found, expected)
 
 
 def test_second_derivatives_are_those_of_jax():
+    problem = Problem()
     found, expected = (
-        jax.grad(squares(jax.grad(loss_by(scan))))(*arrays())
+        jax.grad(squares(jax.grad(problem.loss(scan))))(*problem.arguments)
         for scan in (backend.scan, jax.lax.scan)
     )
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-4),
-        found,
-        expected,
+    assert_close(found, expected, 1e-4)
+
+
+def test_gradients_of_mapped_scans_are_those_of_jax():
+    """The carry and the inputs differ, the weights do not."""
+    problem = Problem()
+    weights, *others = problem.arguments
+    others = [jnp.stack([x, 2.0 * x, -x]) for x in others]
+
+    def total(scan):
+        losses = jax.vmap(problem.loss(scan), (None, 0, 0))
+        return jax.grad(lambda *x: jnp.sum(losses(*x) ** 2), (0, 1, 2))
+
+    found, expected = (
+        total(scan)(weights, *others) for scan in (backend.scan, jax.lax.scan)
     )
+    assert_close(found, expected, 1e-4)
 
 
-def test_what_no_step_changes_is_before_the_loop():
-    weights, carry, inputs = arrays()
+def test_products_in_branches_are_right_and_say_that_they_are_slow():
+    kernel = keras.Variable(np.eye(UNITS, dtype="float32") * 0.5)
 
-    def step(rows, now):
-        return rows @ (weights["once"] + 1.0) + now @ weights["scaled"], rows
+    def loss(scan):
+        def step(rows, now):
+            new = ops.cond(
+                now > 0,
+                lambda: backend.linear([(jnp.sin(rows), kernel, 0)]),
+                lambda: 2.0 * rows,
+            )
+            return jnp.tanh(new), new
 
-    program = take_apart(step, carry, inputs[0])
-    assert [p.shape for p in program.products] == [(ROWS, UNITS)] * 2
-    assert len(program.before) == 1 and len(program.inside) == 3
-    assert not program.shared
+        def total(value):
+            with keras.StatelessScope([(kernel, value)]):
+                last, _ = scan(step, jnp.ones((1, UNITS)), jnp.arange(3.0))
+            return jnp.sum(last)
+
+        return jax.grad(total)
+
+    with pytest.warns(UserWarning, match="in a branch"):
+        found = loss(backend.scan)(kernel.value)
+    assert_close(found, loss(jax.lax.scan)(kernel.value))
 
 
-def test_a_matrix_that_is_read_otherwise_too_is_no_weight_of_products():
-    weights, carry, inputs = arrays()
-
-    def step(rows, now):
-        grown = jnp.sum(now) * weights["once"]
-        return rows @ weights["once"] + grown[:ROWS], now
-
-    program = take_apart(step, carry, inputs[0])
-    assert not program.products and len(program.shared) == 1
-
-
-def test_compiled_functions_may_be_called_with_literals():
-    scaled = jax.jit(lambda share, x: jnp.tanh(x) * share)
-    program = take_apart(lambda x: scaled(0.5, x), jnp.ones(3))
-    found = program.run(program.fixed(), [jnp.arange(3.0)])
-    np.testing.assert_allclose(found, 0.5 * np.tanh(np.arange(3)), 1e-6)
+def test_nothing_is_lifted_where_nothing_is_differentiated():
+    problem = Problem()
+    before = backend.lifted_products()
+    with without_gradients():
+        found = jax.jit(problem.loss(backend.scan))(*problem.arguments)
+    assert backend.lifted_products() == before
+    expected = problem.loss(jax.lax.scan)(*problem.arguments)
+    assert_close(found, expected)

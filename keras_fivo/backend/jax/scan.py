@@ -1,21 +1,20 @@
 """The scan on JAX.
 
-JAX's own scan adds to the gradient of each weight at every step of its
-backward loop: a product of few rows, and a pass over all weights. Here the
-loop keeps what each product with a weight read, and the gradient of what it
-gave; one product per weight follows, for all steps at once. With many rows the
-products of the loop are no worse, and what is kept costs more than it saves.
+With few rows the gradients of declared products are formed after the loop; see
+the README of `backend`. With many rows the products of the loop are no worse,
+and what takes the time is memory: above 32 MB a CPU's pages are new at each
+update. The loop then keeps what products gave, and computes the rest again.
 """
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.custom_derivatives import SymbolicZero
 
-from keras_fivo.backend.jax.program import Program, take_apart
+from keras_fivo.backend.products import Products, differentiates, plainly
 from keras_fivo.types import Nested
 
 _MOST_ROWS = 32
@@ -29,148 +28,119 @@ def scan(
 ) -> tuple[Nested, Nested]:
     """Runs `step` along the first axis of `inputs`; see `jax.lax.scan`.
 
-    Derivatives of weights are taken in reverse mode only.
+    Derivatives of the weights of declared products are taken in reverse mode
+    only.
     """
     first = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), inputs
     )
-    program = take_apart(step, carry, first)
-    products = program.products
-    if not products or max(p.shape[0] for p in products) > _MOST_ROWS:
+    products = Products(_attach)
+    if differentiates():
+        jax.eval_shape(products.noting(step), carry, first)
+    weights = products.values()
+    if not _traced((weights, carry, inputs)):
         return jax.lax.scan(step, carry, inputs, reverse=reverse)
-    values = program.fixed()
-    matrices = {p.matrix: values[p.matrix] for p in products}
-    arguments = ([values[name] for name in program.shared], carry, inputs)
-    return _Loop(program, reverse).run(matrices, arguments)
+    rows = max(math.prod(call.shape[:-1]) for call in products.calls)
+    if rows > _MOST_ROWS:
+        dots = jax.checkpoint_policies.dots_saveable
+        saving = jax.checkpoint(step, prevent_cse=False, policy=dots)
+        return jax.lax.scan(saving, carry, inputs, reverse=reverse)
+    try:
+        loop = _Lifted(products, step, carry, first, reverse)
+        return loop(weights, carry, inputs)
+    except jax.errors.UnexpectedTracerError:
+        warnings.warn(
+            "A product with a weight stands in a branch, a loop or a mapped "
+            "function inside a step: the gradients of all weights are added "
+            "up step by step, which is slower.",
+            stacklevel=2,
+        )
+        with plainly():
+            return jax.lax.scan(step, carry, inputs, reverse=reverse)
 
 
-class _Loop:
-    """A scan whose weights get their gradients after the backward loop."""
+def _traced(tree: Nested) -> bool:
+    """Whether there are weights, and something compiles or differentiates."""
+    leaves = jax.tree.leaves(tree)
+    return bool(tree[0]) and any(isinstance(x, jax.core.Tracer) for x in leaves)
 
-    def __init__(self, program: Program, reverse: bool):
-        self.program = program
-        self.reverse = reverse
-        self.run = jax.custom_vjp(self._plain)
-        self.run.defvjp(self._forward, self._backward, symbolic_zeros=True)
-        self._structure: Any = None
-        self._moved: list[bool] = []
 
-    def _plain(self, matrices: dict, arguments: tuple) -> Any:
-        shared, carry, inputs = arguments
-        values = self._values(matrices, shared)
+@jax.custom_jvp
+def _attach(product: Any, slot: Any) -> Any:
+    """`product + slot`, where the slot is zero, and not read."""
+    return product
 
-        def step(carry: Nested, now: Nested) -> Any:
-            return self.program.run(values, jax.tree.leaves((carry, now)))
 
-        return jax.lax.scan(step, carry, inputs, reverse=self.reverse)
+_attach.defjvps(lambda moved, *_: moved, lambda moved, *_: moved)
 
-    def _keeping(self, matrices: dict, arguments: tuple, slots: list) -> Any:
-        """The scan, which also returns the rows that products read."""
-        shared, carry, inputs = arguments
-        values = self._values(matrices, shared)
+
+class _Lifted:
+    """A scan whose weights get their gradients after the backward loop.
+
+    Args:
+        products: Those of the step, noted.
+        step: As for `scan`.
+        carry: As for `scan`.
+        first: Shapes of the inputs of one step.
+        reverse: As for `scan`.
+    """
+
+    def __init__(
+        self,
+        products: Products,
+        step: Callable,
+        carry: Nested,
+        first: Nested,
+        reverse: bool,
+    ) -> None:
+        self.products, self.reverse = products, reverse
+        # What else the step reads must be an argument of the custom rule.
+        self.step, self.closed = jax.closure_convert(
+            products.lifted(step),
+            products.values(),
+            self._zeros(),
+            carry,
+            first,
+        )
+
+    def __call__(self, weights: list, carry: Nested, inputs: Nested) -> Any:
+        """The last carry and the outputs."""
+        run = jax.custom_vjp(lambda *arguments: self._run(*arguments, [])[0])
+        run.defvjp(self._forward, self._backward)
+        return run(weights, (carry, inputs, self.closed))
+
+    def _zeros(self, *sizes: int) -> list:
+        return [
+            jnp.zeros((*sizes, *call.shape), call.dtype)
+            for call in self.products.calls
+        ]
+
+    def _run(self, weights: list, arguments: tuple, slots: list) -> Any:
+        """The results, and with slots what products read in all steps."""
+        carry, inputs, closed = arguments
 
         def step(carry: Nested, now: tuple) -> Any:
             now, slots = now
-            rows: list = [None] * len(slots)
+            given = (weights, slots or self._zeros(), carry, now)
+            carry, outputs, rows = self.step(*given, *closed)
+            return carry, (outputs, rows if slots else [])
 
-            def product(number: int, left: Any, right: Any) -> Any:
-                rows[number] = left
-                return _product(left, right, slots[number])
-
-            leaves = jax.tree.leaves((carry, now))
-            carry, kept = self.program.run(values, leaves, product)
-            return carry, (kept, rows)
-
-        final, (kept, rows) = jax.lax.scan(
+        last, (outputs, rows) = jax.lax.scan(
             step, carry, (inputs, slots), reverse=self.reverse
         )
-        return (final, kept), rows
+        return (last, outputs), rows
 
-    def _values(self, matrices: dict, shared: list) -> dict:
-        return {
-            **matrices,
-            **dict(zip(self.program.shared, shared, strict=True)),
-        }
-
-    def _forward(self, matrices: dict, arguments: tuple) -> Any:
-        matrices = {name: matrix.value for name, matrix in matrices.items()}
-        leaves, self._structure = jax.tree.flatten(
-            arguments, is_leaf=lambda x: hasattr(x, "perturbed")
+    def _forward(self, weights: list, arguments: tuple) -> Any:
+        steps = jax.tree.leaves(arguments[1])[0].shape[0]
+        results, pull_back, rows = jax.vjp(
+            lambda arguments, slots: self._run(weights, arguments, slots),
+            arguments,
+            self._zeros(steps),
+            has_aux=True,
         )
-        self._moved = [leaf.perturbed for leaf in leaves]
-        fixed = [leaf.value for leaf in leaves]
+        return results, (pull_back, rows)
 
-        def run(moving: list, slots: list) -> Any:
-            return self._keeping(matrices, self._merge(moving, fixed), slots)
-
-        steps = jax.tree.leaves(self._merge([], fixed)[2])[0].shape[0]
-        slots = [
-            jnp.zeros((steps, *product.shape), product.dtype)
-            for product in self.program.products
-        ]
-        moving = [x for x, m in zip(fixed, self._moved, strict=True) if m]
-        out, pull_back, rows = jax.vjp(run, moving, slots, has_aux=True)
-        return out, (pull_back, rows)
-
-    def _backward(self, kept: Any, cotangents: Any) -> Any:
+    def _backward(self, kept: tuple, gradients: Any) -> tuple:
         pull_back, rows = kept
-        moving, slots = pull_back(
-            jax.tree.map(
-                _dense,
-                cotangents,
-                is_leaf=lambda x: isinstance(x, SymbolicZero),
-            )
-        )
-        totals: dict = {}
-        for product, read, slot in zip(
-            self.program.products, rows, slots, strict=True
-        ):
-            total = jnp.einsum("tri,tro->io", read, slot)
-            name = product.matrix
-            totals[name] = totals[name] + total if name in totals else total
-        return totals, self._merge(moving, [None] * len(self._moved))
-
-    def _merge(self, moving: list, others: list) -> Any:
-        """The arguments, of which some are moved by what differentiates."""
-        if not moving:
-            return jax.tree.unflatten(self._structure, others)
-        given = iter(moving)
-        return jax.tree.unflatten(
-            self._structure,
-            [
-                next(given) if moved else other
-                for moved, other in zip(self._moved, others, strict=True)
-            ],
-        )
-
-
-@jax.custom_vjp
-def _product(rows: Any, matrix: Any, slot: Any) -> Any:
-    """`rows @ matrix + slot`, where the slot is zero, and not read."""
-    return rows @ matrix
-
-
-def _product_forward(rows: Any, matrix: Any, slot: Any) -> Any:
-    # The rows are of use only to who asks for a derivative twice.
-    read = rows.value if matrix.perturbed else None
-    return rows.value @ matrix.value, (matrix.value, read)
-
-
-def _product_backward(kept: Any, cotangent: Any) -> Any:
-    matrix, rows = kept
-    cotangent = _dense(cotangent)
-    towards_matrix = None if rows is None else rows.T @ cotangent
-    return cotangent @ matrix.T, towards_matrix, cotangent
-
-
-_product.defvjp(_product_forward, _product_backward, symbolic_zeros=True)
-
-
-def _dense(cotangent: Any) -> Any:
-    """Zeros for what has none; integers have those of type float0."""
-    if not isinstance(cotangent, SymbolicZero):
-        return cotangent
-    aval = cotangent.aval
-    if aval.dtype == jax.dtypes.float0:
-        return np.zeros(aval.shape, aval.dtype)
-    return jnp.zeros(aval.shape, aval.dtype)
+        arguments, slots = pull_back(gradients)
+        return self.products.gradients(rows, slots), arguments

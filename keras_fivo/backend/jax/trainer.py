@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from keras_fivo.backend.products import without_gradients
 from keras_fivo.types import Nested
 
 
@@ -63,9 +64,12 @@ class Trainer:
         trainable, non_trainable, metrics = state
         mapping = _pairs(self.trainable_variables, trainable)
         mapping += _pairs(self.non_trainable_variables, non_trainable)
-        with keras.StatelessScope(
-            state_mapping=mapping, collect_losses=True
-        ) as scope:
+        with (
+            without_gradients(),
+            keras.StatelessScope(
+                state_mapping=mapping, collect_losses=True
+            ) as scope,
+        ):
             losses, report = self.compute_losses(data, training=False)
         non_trainable = _current(scope, self.non_trainable_variables)
         logs, metrics = self._stateless_logs(metrics, losses, report)
@@ -119,6 +123,8 @@ def _current(scope: Any, variables: list) -> list:
 def compiled(function: Callable, model: Any, moves: list) -> Callable:
     """Returns a compiled function that reads a model's variables.
 
+    Its results are not meant to be differentiated.
+
     Args:
         function: Of nested tensors.
         model: Model whose variables it reads.
@@ -127,7 +133,8 @@ def compiled(function: Callable, model: Any, moves: list) -> Callable:
 
     @jax.jit
     def run(values: list, arguments: tuple) -> Any:
-        with keras.StatelessScope(_pairs(model.variables, values)) as scope:
+        pairs = _pairs(model.variables, values)
+        with without_gradients(), keras.StatelessScope(pairs) as scope:
             found = function(*arguments)
         return found, _current(scope, moves)
 
