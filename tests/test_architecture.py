@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "lookup": {"types"},
     "checks": set(),
+    "arrays": set(),
     "backend": set(),
     "inputs": set(),
     "metrics": set(),

@@ -1,16 +1,21 @@
 """States and noise of a filter: in files, and checked."""
 
+import contextlib
+import io
 import json
 import os
-import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_fivo.arrays import load_arrays
 from keras_fivo.input_checks import as_arrays, lengths_of
 from keras_fivo.smc import Never
 from keras_fivo.types import Nested
+
+_MAX_OUTLINE = 2**20  # characters
 
 
 def save_state(path: str, state: dict) -> None:
@@ -26,31 +31,49 @@ def save_state(path: str, state: dict) -> None:
     structure = np.array(json.dumps(_outline(state, leaves)))
     arrays = {f"leaf_{i}": x for i, x in enumerate(leaves)}
     arrays["structure"] = structure
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npz")
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    folder, name = os.path.split(os.path.abspath(path))
+    # The same name each time: what a kill leaves behind is overwritten.
+    temporary = os.path.join(folder, f".partial-{name}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
+        with open(temporary, "wb") as file:
+            file.write(content.getbuffer())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
 
 
 def load_state(path: str) -> dict:
     """Reads the state of a filter, on any backend.
 
+    Args:
+        path: File that `save_state` wrote.
+
     Raises:
-        ValueError: If the file does not hold a state.
+        ValueError: If the file is damaged, or does not hold a state.
+        OSError: If the file cannot be opened.
     """
-    with np.load(path, allow_pickle=False) as file:
-        if "structure" not in file.files:
-            raise ValueError(
-                "The file must be one that `save_state` wrote. "
-                f"Received: path={path!r} with entries {file.files}"
-            )
-        outline = json.loads(str(file["structure"]))
-        return _fill(outline, file)
+    arrays = load_arrays(path)
+    try:
+        text = str(arrays["structure"])
+        if len(text) > _MAX_OUTLINE:
+            raise MemoryError(f"a structure of {len(text)} characters")
+        outline = json.loads(text)
+        leaves = iter(range(len(arrays) - 1))
+        state = _fill(outline, arrays, leaves)
+        if not isinstance(state, dict) or next(leaves, None) is not None:
+            raise TypeError("the structure is not of all arrays in the file")
+    # What is nested wrongly, or too deep, raises all kinds of errors.
+    except Exception as error:
+        raise ValueError(
+            "The file must be one that `save_state` wrote; save the state "
+            f"again ({type(error).__name__}: {str(error)[:200]}). "
+            f"Received: path={path!r} with entries {sorted(arrays)[:8]}"
+        ) from error
+    return state
 
 
 def _outline(tree: Nested, leaves: list) -> Any:
@@ -64,27 +87,30 @@ def _outline(tree: Nested, leaves: list) -> Any:
     return len(leaves) - 1
 
 
-def _fill(outline: Any, file: Any) -> Nested:
+def _fill(outline: Any, arrays: dict, leaves: Iterator[int]) -> Nested:
+    """The tree of an outline; each leaf is there once, in its order."""
     if isinstance(outline, int):
-        return keras.ops.convert_to_tensor(file[f"leaf_{outline}"])
-    if "dict" in outline:
-        return {key: _fill(x, file) for key, x in outline["dict"].items()}
-    if "tuple" in outline:
-        return tuple(_fill(x, file) for x in outline["tuple"])
-    return [_fill(x, file) for x in outline["list"]]
+        if outline != next(leaves):
+            raise ValueError(f"leaf {outline} in the place of another")
+        return keras.ops.convert_to_tensor(arrays[f"leaf_{outline}"])
+    ((kind, parts),) = outline.items()
+    if kind == "dict":
+        return {k: _fill(part, arrays, leaves) for k, part in parts.items()}
+    filled = [_fill(part, arrays, leaves) for part in parts]
+    return {"list": filled, "tuple": tuple(filled)}[kind]
 
 
-def check_state(state: Any, expected: dict[str, tuple]) -> None:
+def check_state(state: Any, expected: dict) -> None:
     """Refuses a state that a filter cannot go on from.
 
     Args:
         state: What the user passed.
-        expected: Shapes of the state before the first step, by path.
+        expected: As from `forms`, of the state before the first step.
 
     Raises:
         ValueError: If it is of another cell, batch or number of particles.
     """
-    found = shapes(state)
+    found = forms(state)
     if found == expected:
         return
     name = next(
@@ -94,8 +120,8 @@ def check_state(state: Any, expected: dict[str, tuple]) -> None:
     )
     raise ValueError(
         "`state` must come from the same model, with as many sequences and "
-        f"particles: {name!r} of shape {expected.get(name)}. "
-        f"Received: state with {name!r} of shape {found.get(name)}"
+        f"particles: {name!r} {_told(expected.get(name))}. "
+        f"Received: state with {name!r} {_told(found.get(name))}"
     )
 
 
@@ -132,7 +158,7 @@ def check_noise(
     Raises:
         ValueError: If something is missing, or has another shape.
     """
-    found = shapes(noise)
+    found = {name: shape for name, (shape, _) in forms(noise).items()}
     particles = bound.num_particles
     expected = {"latent": (batch, num_steps, particles, *cell.noise_shape)}
     if not isinstance(bound.criterion, Never):
@@ -146,9 +172,16 @@ def check_noise(
             )
 
 
-def shapes(tree: Nested) -> dict[str, tuple]:
-    """Returns the shapes of the leaves by path."""
+def forms(tree: Nested) -> dict[str, tuple[tuple, str]]:
+    """Returns the shape and the dtype of each leaf by path."""
     return {
-        "/".join(map(str, path)): tuple(keras.ops.shape(leaf))
+        "/".join(map(str, path)): (
+            tuple(keras.ops.shape(leaf)),
+            keras.backend.standardize_dtype(leaf.dtype),
+        )
         for path, leaf in keras.tree.flatten_with_path(tree)
     }
+
+
+def _told(form: tuple[tuple, str] | None) -> str:
+    return "absent" if form is None else f"of shape {form[0]} and {form[1]}"

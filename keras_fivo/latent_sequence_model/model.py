@@ -20,7 +20,7 @@ from keras_fivo.inference.states import (
     check_no_gap,
     check_noise,
     check_state,
-    shapes,
+    forms,
 )
 from keras_fivo.input_checks import check_shapes, check_values
 from keras_fivo.inputs import prepare_inputs
@@ -165,7 +165,7 @@ class LatentSequenceModel(TrainedModel):
         if state is not None:
             expected = self._functions.once(
                 ("state", key, batch),
-                lambda: shapes(bound.initial_state(self.cell, batch)),
+                lambda: forms(bound.initial_state(self.cell, batch)),
             )
             check_state(state, expected)
             check_no_gap(state, data, self.nan_is_missing)

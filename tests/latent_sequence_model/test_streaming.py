@@ -155,22 +155,6 @@ def test_what_is_left_out_of_a_sequence_that_ends_was_padding():
     assert numpy(state["left_out"]).tolist() == [0, 3, 1]
 
 
-def test_a_state_may_hold_tuples(tmp_path):
-    state = {"a": (np.ones(2), [np.zeros((1, 3), "int32")]), "b": np.arange(3)}
-    path = str(tmp_path / "state.npz")
-    kf.save_state(path, state)
-    loaded = numpy(kf.load_state(path))
-    keras.tree.assert_same_structure(loaded, state)
-    assert_same(keras.tree.flatten(loaded), keras.tree.flatten(state), 0)
-
-
-def test_a_file_of_something_else_is_refused(tmp_path):
-    path = str(tmp_path / "other.npz")
-    np.savez(path, a=np.ones(2))
-    with pytest.raises(ValueError, match=r"Received: path=.*\['a'\]"):
-        kf.load_state(path)
-
-
 def test_a_state_of_other_sizes_is_refused():
     made = model()
     observations = data(controls=False)["observations"]
@@ -182,6 +166,16 @@ def test_a_state_of_other_sizes_is_refused():
         made.step(observations[:2, 1], state)
     with pytest.raises(ValueError, match="Received: state with"):
         made.step(observations[:, 1], {"log_weights": np.zeros((3, 2))})
+
+
+def test_a_state_of_other_types_is_refused_before_the_scan():
+    made = model()
+    observations = data(controls=False)["observations"]
+    state, _ = made.step(observations[:, 0])
+    for name, dtype in (("log_weights", "float16"), ("step", "int16")):
+        other = {**state, name: keras.ops.cast(state[name], dtype)}
+        with pytest.raises(ValueError, match=f"Received: .*'{name}' .*{dtype}"):
+            made.step(observations[:, 1], other)
 
 
 def test_a_step_without_observation_drops_its_part_alone():
