@@ -11,6 +11,8 @@ import keras
 import tqdm
 
 from recipes.data.sequence_dataset import SetEpoch
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.storage import check_kinds
 from recipes.training.run_folder import MONITOR
 
 # Batches of a length that may compile: PyTorch does in the second.
@@ -278,13 +280,14 @@ def train(
     Returns:
         `Progress`.
     """
-    progress = Progress(**(folder.load_state(model) or {}))
+    per_epoch = len(train_data)
+    epochs = math.ceil(settings.updates / per_epoch)
+    progress = _progress_of(folder, model, epochs)
     folder.cut_logs(progress.epoch)
     if progress.stopped_by:
         return progress
     if verbose and progress.epoch:
         print(f"Resuming after {progress.updates} updates.")
-    per_epoch = len(train_data)
     console = Console(progress, settings, verbose)
     supervisor = Supervisor(
         folder, console.print_row, settings, train_data, valid_data, progress
@@ -298,7 +301,6 @@ def train(
         )
     elif settings.tensorboard and verbose:
         print("No logs for TensorBoard: TensorFlow is not installed.")
-    epochs = math.ceil(settings.updates / per_epoch)
     model.fit(
         train_data,
         validation_data=valid_data,
@@ -314,6 +316,23 @@ def train(
     if not progress.stopped_by:
         raise RuntimeError("Training ended without a reason.")
     return progress
+
+
+def _progress_of(folder, model, epochs):
+    """Restores the state of training; gives how far it has come."""
+    state = folder.load_state(model)
+    if state is None:
+        return Progress()
+    kinds = {field.name: field.type for field in dataclasses.fields(Progress)}
+    with told_to_the_user():
+        check_kinds(folder.state_path, state, kinds)
+    if not 0 <= state["epoch"] <= epochs:
+        raise RecipeError(
+            f"The state of the run must be of 0 to {epochs} epochs. Remove "
+            "the folder, or choose another. Received: "
+            f"path={folder.state_path!s} of {state['epoch']} epochs."
+        )
+    return Progress(**{name: state[name] for name in kinds})
 
 
 class ValidationEpochs(list):

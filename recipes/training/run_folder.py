@@ -6,10 +6,26 @@ import pathlib
 
 import numpy as np
 
-from recipes.errors import RecipeError
-from recipes.storage import atomic_path
+from recipes.errors import RecipeError, reading, told_to_the_user
+from recipes.storage import (
+    PARTIAL,
+    atomic_path,
+    check_kinds,
+    read_json,
+    remove,
+)
+from recipes.storage import write_json as write_json
 
 MONITOR = "val_bound_per_step"
+MAX_LOG_BYTES = 2**25
+_RECORD = {"identity": dict, "settings": dict, "status": str}
+_FINISHED = {
+    "best": float | int | None,
+    "best_updates": int,
+    "updates": int,
+    "seconds": float | int,
+    "stopped_by": str,
+}
 
 
 class RunFolder:
@@ -35,6 +51,8 @@ class RunFolder:
     def claim(self, identity):
         """Makes sure that the folder is this run's or nobody's.
 
+        What a run that was killed has left half written is removed.
+
         Args:
             identity: Dict of the settings that make a run this one.
 
@@ -46,19 +64,30 @@ class RunFolder:
         """
         record = self.read_record()
         if record is None:
-            if self.path.exists() and not self.path.is_dir():
-                raise RecipeError(
-                    "`run` must be a folder. "
-                    f"Received: run={str(self.path)!r}, which is a file."
-                )
-            if self.path.exists() and any(self.path.iterdir()):
-                raise RecipeError(
-                    "`run` must be a new folder, or that of a run to resume. "
-                    f"Received: run={str(self.path)!r}, which holds other "
-                    "files. Nothing was changed: choose another with run=..."
-                )
-            return None
-        theirs = record["identity"]
+            self._check_free()
+        else:
+            self._check_identity(record["identity"], identity)
+        if self.path.is_dir():
+            for leftover in self.path.glob(f"{PARTIAL}*"):
+                remove(leftover)
+        return record
+
+    def _check_free(self):
+        if self.path.exists() and not self.path.is_dir():
+            raise RecipeError(
+                "`run` must be a folder. "
+                f"Received: run={str(self.path)!r}, which is a file."
+            )
+        if self.path.exists() and not all(
+            item.name.startswith(PARTIAL) for item in self.path.iterdir()
+        ):
+            raise RecipeError(
+                "`run` must be a new folder, or that of a run to resume. "
+                f"Received: run={str(self.path)!r}, which holds other "
+                "files. Nothing was changed: choose another with run=..."
+            )
+
+    def _check_identity(self, theirs, identity):
         different = sorted(
             name
             for name in {*theirs, *identity}
@@ -77,21 +106,23 @@ class RunFolder:
                 "changed: choose another folder with run=..., or remove it. "
                 f"Received: run={str(self.path)!r}."
             )
-        return record
 
     def read_record(self):
-        """The content of `run.json`, or `None`."""
+        """The content of `run.json`, or `None`.
+
+        Raises:
+            RecipeError: It is damaged, or of another form.
+        """
         if not self.record_path.is_file():
             return None
-        try:
-            record = json.loads(self.record_path.read_text())
-            record["identity"], record["settings"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise RecipeError(
-                "The record of the run cannot be read "
-                f"({type(error).__name__}: {error}). "
-                f"Received: run={str(self.path)!r}."
-            ) from error
+        with told_to_the_user():
+            record = read_json(self.record_path, "the record of a run", _RECORD)
+            of_fit = {} if "verb" in record["identity"] else {"started": str}
+            if of_fit and record["status"] == "finished":
+                of_fit |= _FINISHED
+            check_kinds(self.record_path, record, of_fit)
+            known = {"data": str | None, "data_path": str | None}
+            check_kinds(self.record_path, record["settings"], known)
         return record
 
     def write_record(self, record):
@@ -110,8 +141,8 @@ class RunFolder:
             progress: Dict that JSON can hold.
         """
         arrays = {
-            f"variable_{index}": np.asarray(variable)
-            for index, variable in enumerate(_variables(model))
+            name: np.asarray(variable)
+            for name, variable in _variables(model).items()
         }
         arrays["progress"] = np.array(json.dumps(progress))
         with atomic_path(self.state_path) as partial:
@@ -122,62 +153,92 @@ class RunFolder:
 
         Returns:
             Its `progress`, or `None` if there is no state.
+
+        Raises:
+            RecipeError: It is damaged, or of another model. The model is as
+                it was.
         """
         if not self.state_path.is_file():
             return None
+        from keras_fivo import load_arrays
+
+        with told_to_the_user():
+            arrays = load_arrays(self.state_path)
+            with reading(self.state_path, "the state of a run"):
+                progress = json.loads(str(arrays.pop("progress")))
         variables = _variables(model)
-        with np.load(self.state_path, allow_pickle=False) as state:
-            if len(state.files) != len(variables) + 1:
-                raise RecipeError(
-                    "The state of the run is not of this model: it was made "
-                    "by another version. Remove the folder, or choose "
-                    f"another. Received: run={str(self.path)!r}."
-                )
-            for index, variable in enumerate(variables):
-                variable.assign(state[f"variable_{index}"])
-            return json.loads(str(state["progress"]))
+        found = {name: (x.shape, x.dtype) for name, x in arrays.items()}
+        if found != {
+            name: (tuple(variable.shape), np.asarray(variable).dtype)
+            for name, variable in variables.items()
+        }:
+            raise RecipeError(
+                "The state of the run is not of this model: it was made "
+                "by another version. Remove the folder, or choose "
+                f"another. Received: path={self.state_path!s}."
+            )
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        return progress
 
     def append_log(self, row):
         """Adds a line to both logs."""
         self.path.mkdir(parents=True, exist_ok=True)
-        is_new = not self.csv_path.exists()
-        with open(self.csv_path, "a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
         with open(self.jsonl_path, "a") as file:
             file.write(json.dumps(row) + "\n")
+        is_new = not self.csv_path.exists()
+        with open(self.csv_path, "a", newline="") as file:
+            _write_rows(file, [row], is_new)
 
     def cut_logs(self, epoch):
-        """Drops the lines after this many epochs, which are to come again."""
+        """Drops the lines after this many epochs, which are to come again.
+
+        `log.jsonl` tells; `log.csv` is written anew from it.
+        """
         rows = [row for row in self.read_log() if row["epoch"] <= epoch]
-        for path in (self.csv_path, self.jsonl_path):
-            path.unlink(missing_ok=True)
-        for row in rows:
-            self.append_log(row)
+        if not rows:
+            self.jsonl_path.unlink(missing_ok=True)
+            self.csv_path.unlink(missing_ok=True)
+            return
+        with atomic_path(self.jsonl_path) as partial:
+            lines = [json.dumps(row) + "\n" for row in rows]
+            partial.write_text("".join(lines))
+        with atomic_path(self.csv_path) as partial:
+            with open(partial, "w", newline="") as file:
+                _write_rows(file, rows, True)
 
     def read_log(self):
-        """The lines of the log, as dicts."""
+        """The lines of the log, as dicts.
+
+        Raises:
+            RecipeError: A line is not of a log.
+        """
         if not self.jsonl_path.is_file():
             return []
-        rows = []
-        for line in self.jsonl_path.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:  # cut short when the run was killed
-                break
+        expected, advice = "the log of a run", "Remove it to go on without."
+        with told_to_the_user(), reading(self.jsonl_path, expected, advice):
+            if self.jsonl_path.stat().st_size > MAX_LOG_BYTES:
+                raise ValueError(f"more than {MAX_LOG_BYTES} bytes")
+            *lines, _ = self.jsonl_path.read_text().split("\n")
+            # What follows the last newline was cut short by a kill.
+            rows = [json.loads(line) for line in lines]
+            if not all(isinstance(row["epoch"], int) for row in rows):
+                raise TypeError("an epoch that is no integer")
         return rows
 
 
-def write_json(path, content):
-    """Writes a JSON file, whole or not at all."""
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n")
+def _write_rows(file, rows, with_header):
+    writer = csv.DictWriter(file, list(rows[0]))
+    if with_header:
+        writer.writeheader()
+    writer.writerows(rows)
 
 
 def _variables(model):
     # The seeds are among the model's own; metrics start anew each epoch.
     metrics = {id(variable) for variable in model.metrics_variables}
     own = [v for v in model.variables if id(v) not in metrics]
-    return own + list(model.optimizer.variables)
+    return {
+        f"variable_{index}": variable
+        for index, variable in enumerate([*own, *model.optimizer.variables])
+    }

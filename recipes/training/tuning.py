@@ -2,15 +2,23 @@
 
 import contextlib
 import io
-import json
+import pathlib
 import time
 
 import keras
 import keras_tuner
 
+from recipes.errors import FileError, reading, told_to_the_user
+from recipes.storage import read_json
 from recipes.training.loop import clock
 from recipes.training.run_folder import MONITOR, write_json
 
+_FACTS = {
+    "seconds": float | int,
+    "updates": int,
+    "best_updates": int,
+    "stopped_by": str,
+}
 _SEARCHES = {
     "random": keras_tuner.RandomSearch,
     "bayesian": keras_tuner.BayesianOptimization,
@@ -35,7 +43,14 @@ def make_tuner(algorithm, hypermodel, folder, settings, max_epochs):
         else {"max_trials": settings.trials}
     )
     kind = type("ReportingTuner", (_Reporting, search), {})
-    with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner ..."
+    oracle = pathlib.Path(folder) / "search" / "oracle.json"
+    with contextlib.ExitStack() as stack:
+        # KerasTuner says "Reloading Tuner ...".
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        if oracle.exists():
+            stack.enter_context(told_to_the_user())
+            advice = "Remove the folder to search anew."
+            stack.enter_context(reading(oracle, "a search", advice))
         return kind(
             hypermodel,
             objective=keras_tuner.Objective(MONITOR, "max"),
@@ -93,9 +108,13 @@ def trial_rows(tuner):
     trials = tuner.oracle.trials.values()
     for trial in sorted(trials, key=_rank):
         facts = {}
-        with contextlib.suppress(OSError, ValueError):
-            with open(f"{tuner.get_trial_dir(trial.trial_id)}/facts.json") as f:
-                facts = json.load(f)
+        # Not there if the trial failed or was killed.
+        with contextlib.suppress(OSError, FileError):
+            facts = read_json(
+                f"{tuner.get_trial_dir(trial.trial_id)}/facts.json",
+                "what is known of a trial",
+                _FACTS,
+            )
         rows.append(
             {
                 "trial": trial.trial_id,

@@ -109,6 +109,7 @@ def test_fit_is_about_the_data_that_it_names(argv, data):
 
 def test_other_verbs_are_about_the_data_of_the_run(tmp_path):
     record = {"identity": {}, "settings": {"data": "figures"}}
+    record |= {"status": "running", "started": "today"}
     RunFolder(tmp_path / "run").write_record(record)
     run = str(tmp_path / "run")
 
