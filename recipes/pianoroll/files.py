@@ -1,27 +1,22 @@
 """Reads piano rolls from the three kinds of files that they travel in."""
 
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
-import scipy.io
 
 from recipes import restricted_pickle
-from recipes.pianoroll.rolls import SPLITS, pack, roll_from_notes, unpack
+from recipes.errors import FileError
+from recipes.pianoroll import matlab
+from recipes.pianoroll.rolls import (
+    MAX_STEPS,
+    SPLITS,
+    pack,
+    roll_from_notes,
+    unpack,
+)
 from recipes.storage import atomic_path
 
-MAX_BYTES = 2**30
-
 _PARTS = ("notes", "step_offsets", "seq_offsets")
-_FAULTS = (
-    EOFError,
-    MemoryError,
-    OSError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def read_splits(path):
@@ -56,11 +51,11 @@ def read_splits(path):
         head = file.read(8)
     if head.startswith(b"PK"):
         return _read_npz(path)
-    if head.startswith(b"MATLAB"):
+    if head.startswith(matlab.MAGIC):
         return _read_mat(path)
     if path.suffix in (".pkl", ".pickle") or head.startswith(b"\x80"):
         return _read_pickle(path)
-    raise ValueError(
+    raise FileError(
         "A file of piano rolls is a NumPy .npz, a MATLAB 5 .mat (save with "
         "-v7, not -v7.3) or a pickle that ends in .pkl, and its content must "
         f"be that too. Received: path={path!s}, which begins with {head!r}."
@@ -85,7 +80,10 @@ def write_splits(path, splits):
 
 
 def _read_npz(path):
-    arrays = _load_arrays(path)
+    from keras_fivo import load_arrays  # here, as Keras comes with it
+
+    keys = [f"{split}_{part}" for split in SPLITS for part in _PARTS]
+    arrays = load_arrays(path, keys)
     return {
         split: unpack(
             *(arrays[f"{split}_{part}"] for part in _PARTS),
@@ -95,60 +93,32 @@ def _read_npz(path):
     }
 
 
-def _load_arrays(path):
-    keys = [f"{split}_{part}" for split in SPLITS for part in _PARTS]
-    try:
-        size = _unzipped_size(path)
-        if size <= MAX_BYTES:
-            with np.load(path, allow_pickle=False) as content:
-                return {key: content[key] for key in keys}
-    except KeyError as error:
-        raise ValueError(
-            f"An .npz file of piano rolls needs the arrays {', '.join(keys)}. "
-            f"Received: path={path!s} ({error.args[0]})."
-        ) from error
-    except _FAULTS as error:
-        raise ValueError(_damaged(path, error)) from error
-    raise ValueError(_too_large(path, size))
-
-
-def _unzipped_size(path):
-    with zipfile.ZipFile(path) as archive:
-        return sum(entry.file_size for entry in archive.infolist())
-
-
 def _read_mat(path):
     keys = {split: f"{split}data" for split in SPLITS}
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(_too_large(path, size))
-    try:
-        cells = scipy.io.loadmat(path, variable_names=list(keys.values()))
-    except Exception as error:  # SciPy raises whatever it stumbles over
-        raise ValueError(_damaged(path, error)) from error
-    missing = [key for key in keys.values() if key not in cells]
-    if missing:
-        raise ValueError(
-            "A .mat file of piano rolls needs traindata, validdata and "
-            f"testdata. Received: path={path!s} without {missing}."
-        )
+    cells = matlab.read_cells(path, [*keys.values()])
     return {
-        split: [
-            _roll_from_cell(cell, f"sequence {index} of {key} in {path}")
-            for index, cell in enumerate(np.ravel(cells[key]))
-        ]
+        split: _rolls(cells.pop(key), _roll_from_cell, f"{key} in {path}")
         for split, key in keys.items()
     }
 
 
+def _rolls(sequences, convert, where):
+    """Piano rolls of sequences; refuses them before they fill the memory."""
+    rolls, num_steps = [], 0
+    for index, sequence in enumerate(sequences):
+        rolls.append(convert(sequence, f"sequence {index} of {where}"))
+        num_steps += len(rolls[-1])
+        if num_steps > MAX_STEPS:
+            raise FileError(
+                f"A split may have at most {MAX_STEPS} steps. "
+                f"Received: {where} with more."
+            )
+    return rolls
+
+
 def _roll_from_cell(cell, where):
-    if not isinstance(cell, np.ndarray) or cell.dtype.kind not in "buif":
-        raise ValueError(
-            "Each cell must hold an array of numbers (steps, 88). "
-            f"Received: {where}, which does not."
-        )
-    if not np.isin(cell, (0, 1)).all():
-        raise ValueError(
+    if not ((cell == 0) | (cell == 1)).all():
+        raise FileError(
             "A piano roll holds zeros and ones. "
             f"Received: {where} with other values."
         )
@@ -160,28 +130,11 @@ def _read_pickle(path):
     if not isinstance(content, dict) or any(
         not isinstance(content.get(split), list) for split in SPLITS
     ):
-        raise ValueError(
+        raise FileError(
             f"A pickle of piano rolls is a dict of lists {', '.join(SPLITS)}. "
             f"Received: path={path!s}, which is not."
         )
     return {
-        split: [
-            roll_from_notes(steps, f"sequence {index} of {split} in {path}")
-            for index, steps in enumerate(content[split])
-        ]
+        split: _rolls(content[split], roll_from_notes, f"{split} in {path}")
         for split in SPLITS
     }
-
-
-def _too_large(path, size):
-    return (
-        f"A file of piano rolls may hold at most {MAX_BYTES} bytes. "
-        f"Received: path={path!s} of {size} bytes."
-    )
-
-
-def _damaged(path, error):
-    return (
-        f"The file is damaged or cut short ({type(error).__name__}: {error}). "
-        f"Get it again. Received: path={path!s}."
-    )

@@ -7,11 +7,14 @@ import itertools
 
 import numpy as np
 
+from recipes.errors import FileError
+
 SPLITS = ("train", "valid", "test")
 LOWEST_NOTE = 21  # A0, the first key of a piano, as a MIDI number
 HIGHEST_NOTE = 108  # C8, the last one
 NUM_NOTES = HIGHEST_NOTE - LOWEST_NOTE + 1
-MAX_STEPS = 20_000_000
+MAX_STEPS = 2_000_000  # of a split
+_MAX_NOTES = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,8 @@ class PianoRolls:
 
     def __post_init__(self):
         for split in SPLITS:
-            check_rolls(getattr(self, split), split)
+            of_source = f" of {self.source}" if self.source else ""
+            check_rolls(getattr(self, split), f"split {split!r}{of_source}")
 
     @functools.cached_property
     def train_mean(self):
@@ -70,34 +74,34 @@ class PianoRolls:
         return getattr(self, name)
 
 
-def check_rolls(rolls, split):
+def check_rolls(rolls, where):
     """Refuses what is not a list of piano rolls, before anyone trains on it.
 
     Args:
         rolls: List of arrays `(steps, 88)`.
-        split: str. Name of the split, for the message.
+        where: str. What error messages call the list.
     """
     if len(rolls) == 0:
-        raise ValueError(
+        raise FileError(
             "Each split must have at least one sequence. "
-            f"Received: split={split!r} with none."
+            f"Received: {where} with none."
         )
     for index, roll in enumerate(rolls):
-        where = f"sequence {index} of split {split!r}"
+        received = f"Received: sequence {index} of {where}"
         if roll.ndim != 2 or roll.shape[1] != NUM_NOTES:
-            raise ValueError(
+            raise FileError(
                 f"A piano roll must have the shape (steps, {NUM_NOTES}). "
-                f"Received: {where} with shape={roll.shape}."
+                f"{received} with shape={roll.shape}."
             )
         if len(roll) == 0:
-            raise ValueError(
+            raise FileError(
                 "A sequence must have at least one step; leave it out. "
-                f"Received: {where} with steps=0."
+                f"{received} with steps=0."
             )
         if roll.dtype != np.uint8 or roll.max() > 1:
-            raise ValueError(
+            raise FileError(
                 "A piano roll holds zeros and ones, as uint8. "
-                f"Received: {where} with dtype={roll.dtype}, "
+                f"{received} with dtype={roll.dtype}, "
                 f"largest value={roll.max()}."
             )
 
@@ -114,18 +118,20 @@ def roll_from_notes(steps, where="the sequence"):
     """
     try:
         counts = np.array([len(step) for step in steps], "int64")
-        notes = np.array(list(itertools.chain.from_iterable(steps)))
-    except (TypeError, ValueError):
-        raise ValueError(
+        notes = list(itertools.chain.from_iterable(steps))
+    except TypeError:
+        raise FileError(
             "A sequence must be a list of steps, and a step a list or tuple "
             f"of MIDI notes. Received: {where}, which is not."
         ) from None
-    if notes.size and (notes.ndim != 1 or notes.dtype.kind not in "iu"):
-        raise ValueError(
-            "MIDI notes must be integers. "
-            f"Received: {where} with notes of dtype={notes.dtype}."
-        )
-    return _scatter(notes.astype("int64"), counts, where)
+    for note in notes:
+        if not isinstance(note, (int, np.integer)):
+            raise FileError(
+                "MIDI notes must be integers. "
+                f"Received: {where} with note={str(note)[:80]!r}."
+            )
+        _check_range(note, note, where)
+    return _scatter(np.array(notes, "int64"), counts, where)
 
 
 def pack(rolls):
@@ -163,7 +169,7 @@ def unpack(notes, step_offsets, seq_offsets, where="the split"):
         A list of uint8 arrays `(steps, 88)`.
     """
     if notes.ndim != 1 or notes.dtype.kind not in "iu":
-        raise ValueError(
+        raise FileError(
             "MIDI notes must be integers, one after the other. "
             f"Received: {where} with shape={notes.shape}, dtype={notes.dtype}."
         )
@@ -180,29 +186,39 @@ def unpack(notes, step_offsets, seq_offsets, where="the split"):
             or offsets[-1] != end
             or (np.diff(offsets.astype("int64")) < 0).any()
         ):
-            raise ValueError(
+            raise FileError(
                 f"The {label} must be integers that rise from 0 to {end}. "
                 f"Received: {where} with other ones."
             )
+    if len(seq_offsets) > num_steps + 1:
+        raise FileError(
+            "A sequence must have at least one step; leave it out. Received: "
+            f"{where}, {len(seq_offsets) - 1} sequences of {num_steps} steps."
+        )
     counts = np.diff(step_offsets.astype("int64"))
-    roll = _scatter(notes.astype("int64"), counts, where)
-    return [
-        roll[start:end].copy() for start, end in itertools.pairwise(seq_offsets)
-    ]
+    if len(notes):
+        _check_range(notes.min(), notes.max(), where)
+    roll = _scatter(notes, counts, where)
+    return [roll[start:end] for start, end in itertools.pairwise(seq_offsets)]
+
+
+def _check_range(low, high, where):
+    if low < LOWEST_NOTE or high > HIGHEST_NOTE:
+        raise FileError(
+            f"MIDI notes must be between {LOWEST_NOTE} and {HIGHEST_NOTE}, "
+            f"the keys of a piano. Received: {where} with "
+            f"note={low if low < LOWEST_NOTE else high}."
+        )
 
 
 def _scatter(notes, counts, where):
-    if len(counts) > MAX_STEPS:
-        raise ValueError(
-            f"A data set may have at most {MAX_STEPS} steps. "
-            f"Received: {where} with steps={len(counts)}."
-        )
-    wrong = notes[(notes < LOWEST_NOTE) | (notes > HIGHEST_NOTE)]
-    if wrong.size:
-        raise ValueError(
-            f"MIDI notes must be between {LOWEST_NOTE} and {HIGHEST_NOTE}, "
-            f"the keys of a piano. Received: {where} with note={wrong[0]}."
+    if len(counts) > MAX_STEPS or len(notes) > _MAX_NOTES:
+        raise FileError(
+            f"A split may have at most {MAX_STEPS} steps, of {_MAX_NOTES} "
+            f"notes. Received: {where} with steps={len(counts)}, "
+            f"notes={len(notes)}."
         )
     roll = np.zeros((len(counts), NUM_NOTES), "uint8")
-    roll[np.repeat(np.arange(len(counts)), counts), notes - LOWEST_NOTE] = 1
+    columns = notes.astype("int64") - LOWEST_NOTE
+    roll[np.repeat(np.arange(len(counts)), counts), columns] = 1
     return roll

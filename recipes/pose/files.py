@@ -1,20 +1,18 @@
 """Reads poses from pickles and `.npz` files."""
 
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from recipes import restricted_pickle
+from recipes.errors import FileError
 from recipes.pose.poses import SPLITS, check_sequences
 from recipes.pose.skeleton import NUM_FEATURES
 from recipes.storage import atomic_path
 
-MAX_BYTES = 2**30
+MAX_VALUES = 2**26  # of a file
 
 _MEAN = "train_mean"
-_FAULTS = (EOFError, MemoryError, OSError, zipfile.BadZipFile, zlib.error)
 
 
 def read_splits(path, splits=SPLITS, num_features=NUM_FEATURES):
@@ -52,11 +50,11 @@ def read_splits(path, splits=SPLITS, num_features=NUM_FEATURES):
     with open(path, "rb") as file:
         head = file.read(8)
     if head.startswith(b"PK"):
-        content = _read_npz(path, splits)
+        content = _read_npz(path, splits, num_features)
     elif path.suffix in (".pkl", ".pickle") or head.startswith(b"\x80"):
         content = restricted_pickle.load(path)
     else:
-        raise ValueError(
+        raise FileError(
             "A file of poses is a pickle that ends in .pkl or a NumPy .npz. "
             f"Received: path={path!s}, which begins with {head!r}."
         )
@@ -80,89 +78,104 @@ def write_npz(path, splits, train_mean=None):
         np.savez_compressed(file, **arrays)
 
 
-def _read_npz(path, splits):
-    known = [*splits, *(f"{split}_lengths" for split in splits), _MEAN]
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise ValueError(f"{size} bytes are more than {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as file:
-            content = {key: file[key] for key in known if key in file}
-    except (*_FAULTS, ValueError) as error:
-        raise ValueError(
-            "The file is damaged, cut short, too large, or holds objects "
-            f"({type(error).__name__}: {error}). Received: path={path!s}."
-        ) from error
+def _read_npz(path, splits, num_features):
+    from keras_fivo import load_arrays  # here, as Keras comes with it
+
+    content = load_arrays(path)
+    num_values = sum(array.size for array in content.values())
+    if num_values > MAX_VALUES:
+        raise FileError(
+            f"A file of poses may hold at most {MAX_VALUES} values. "
+            f"Received: path={path!s} of {num_values}."
+        )
     for split in splits:
-        lengths = content.pop(f"{split}_lengths", None)
+        lengths = content.get(f"{split}_lengths")
         if lengths is not None and split in content:
             where = f"split {split!r} of {path}"
-            content[split] = _cut(content[split], lengths, where)
+            content[split] = _cut(content[split], lengths, where, num_features)
     return content
 
 
-def _cut(steps, lengths, where):
+def _cut(steps, lengths, where, num_features):
     if (
         lengths.ndim != 1
         or lengths.dtype.kind not in "iu"
         or steps.ndim != 2
+        or steps.shape[1] != num_features
         or (lengths < 1).any()
         or lengths.sum(dtype="int64") != len(steps)
     ):
-        raise ValueError(
+        raise FileError(
             "The lengths of a split must be integers, at least 1, whose sum "
-            f"is its number of steps. Received: {where} of "
-            f"shape={steps.shape} with other lengths."
+            f"is its number of steps, each of {num_features} values. "
+            f"Received: {where} of shape={steps.shape} with other lengths."
         )
     return np.split(steps, np.cumsum(lengths.astype("int64"))[:-1])
 
 
 def _checked(content, path, splits, num_features):
     if not isinstance(content, dict):
-        raise ValueError(
+        raise FileError(
             f"A pickle of poses is a dict of {', '.join(splits)}. Received: "
             f"path={path!s}, which holds a {type(content).__name__}."
         )
     missing = [split for split in splits if split not in content]
     if missing:
-        raise ValueError(
+        raise FileError(
             f"A file of poses needs the splits {', '.join(splits)}. "
             f"Received: path={path!s} without {', '.join(missing)}."
         )
     found = {"given_mean": None}
     for split in splits:
         where = f"split {split!r} of {path}"
-        if not isinstance(content[split], (list, tuple, np.ndarray)):
-            raise ValueError(
-                "A split must be a list of arrays (steps, "
-                f"{num_features}), or one array of them. "
-                f"Received: {where}, a {type(content[split]).__name__}."
-            )
-        found[split] = [
-            _as_numbers(value, f"sequence {index} of {where}")
-            for index, value in enumerate(content[split])
-        ]
+        found[split] = _sequences(content[split], where, num_features)
         check_sequences(found[split], where, num_features)
     if content.get(_MEAN) is not None:
-        mean = _as_numbers(content[_MEAN], f"{_MEAN} of {path}")
-        if mean.shape != (num_features,) or not np.isfinite(mean).all():
-            raise ValueError(
+        mean = _as_numbers([content[_MEAN]], f"{_MEAN} of {path}")
+        if mean.shape != (1, num_features) or not np.isfinite(mean).all():
+            raise FileError(
                 f"The {_MEAN} must be {num_features} finite values. "
-                f"Received: path={path!s} with shape={mean.shape}."
+                f"Received: path={path!s} with shape={mean.shape[1:]}."
             )
-        found["given_mean"] = mean
+        found["given_mean"] = mean[0]
     return found
 
 
+def _sequences(split, where, num_features):
+    """The float32 arrays of a split: of a list, or of one array."""
+    if isinstance(split, np.ndarray) and split.ndim == 3 and split.size:
+        return list(_as_numbers(split, where))
+    if not isinstance(split, (list, tuple)):
+        raise FileError(
+            f"A split must be a list of arrays (steps, {num_features}), or "
+            f"one array (sequences, steps, {num_features}). Received: "
+            f"{where}, a {type(split).__name__} with "
+            f"shape={getattr(split, 'shape', ())}."
+        )
+    return [
+        _as_numbers(value, f"sequence {index} of {where}")
+        for index, value in enumerate(split)
+    ]
+
+
 def _as_numbers(value, where):
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of unequal lengths
-        array = np.empty(0, "object")
-    if array.dtype.kind not in "iuf":
-        raise ValueError(
+    if isinstance(value, (list, tuple)):
+        value = _stacked(value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        raise FileError(
             f"Poses must be arrays of numbers. Received: {where}, which is not."
         )
     with np.errstate(over="ignore"):  # infinity is refused by name
-        return array.astype("float32")
+        return value.astype("float32")
+
+
+def _stacked(rows):
+    """Rows of equal lengths as an array; `None` for anything else."""
+    try:
+        numbers = all(
+            isinstance(x, (int, float, np.number)) for row in rows for x in row
+        )
+        same = len({len(row) for row in rows}) == 1
+    except TypeError:
+        return None
+    return np.array(rows) if numbers and same else None

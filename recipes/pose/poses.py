@@ -103,9 +103,9 @@ def check_sequences(sequences, where, num_features):
                 "A sequence must have at least one step; leave it out. "
                 f"{received} with steps=0."
             )
-        wrong = np.argwhere(~np.isfinite(sequence))
-        if len(wrong):
-            step, feature = wrong[0]
+        finite = np.isfinite(sequence)
+        if not finite.all():
+            step, feature = np.unravel_index(finite.argmin(), finite.shape)
             raise ValueError(
                 "Poses must be finite in float32; leave out the steps that "
                 f"are not. {received} with {sequence[step, feature]} at "

@@ -1,14 +1,12 @@
 import importlib.util
 import itertools
-import sys
 
 import numpy as np
 import pytest
 
 from recipes.pianoroll import bach
 from recipes.pianoroll.data import independent_notes_baseline, load
-from recipes.pianoroll.files import write_splits
-from recipes.pianoroll.rolls import SPLITS, roll_from_notes
+from recipes.pianoroll.rolls import SPLITS
 
 PART = """<part id="P{index}"><measure number="1">
 <attributes><divisions>2</divisions>
@@ -44,17 +42,6 @@ def write_piece(path, parts, beats=4):
 @pytest.fixture
 def music21():
     return pytest.importorskip("music21", reason="music21 is not installed")
-
-
-@pytest.fixture
-def cached_rolls(tmp_path):
-    """A cache folder with three tiny splits in place of the chorales."""
-    splits = {
-        split: [roll_from_notes([(60 + index,), ()])]
-        for index, split in enumerate(SPLITS)
-    }
-    write_splits(tmp_path / "bach-1.npz", splits)
-    return splits
 
 
 def test_what_sounds_when_a_quarter_starts_counts(music21, tmp_path):
@@ -121,12 +108,6 @@ def test_the_split_of_a_work_never_changes():
         assert abs(shares.count(split) / 10_000 - share) < 0.014
 
 
-def test_a_cached_result_needs_no_music21(tmp_path, cached_rolls, monkeypatch):
-    monkeypatch.setitem(sys.modules, "music21", None)
-    rolls = load("bach", cache_dir=tmp_path)
-    np.testing.assert_array_equal(rolls.valid[0], cached_rolls["valid"][0])
-
-
 def test_without_music21_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r'pip install "keras_fivo\[music\]"'):
@@ -138,32 +119,6 @@ def corpus_of_few_pieces(folder):
         part = [("C4", 2), ("D4", 2), ("E4", 4)]
         write_piece(folder / f"bwv{number}.xml", [part] * 4)
     return folder
-
-
-def test_parsing_is_kept_and_a_damaged_result_is_made_again(
-    music21, tmp_path, monkeypatch, capsys
-):
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    corpus_of_few_pieces(corpus)
-    monkeypatch.setattr(bach, "_corpus_folder", lambda: corpus)
-    first = load("bach", cache_dir=tmp_path)
-    assert "Parsing" in capsys.readouterr().out
-    assert sum(len(first.split(split)) for split in SPLITS) == 39
-    again = load("bach", cache_dir=tmp_path)
-    assert "Parsing" not in capsys.readouterr().out
-    cache = tmp_path / "bach-1.npz"
-    cache.write_bytes(cache.read_bytes()[:500])
-    with pytest.warns(UserWarning, match="Parsing the chorales again"):
-        rebuilt = load("bach", cache_dir=tmp_path, show_progress=False)
-    assert capsys.readouterr().out == ""
-    for split in SPLITS:
-        for rolls in zip(
-            *(data.split(split) for data in (first, again, rebuilt)),
-            strict=True,
-        ):
-            for one, other in itertools.pairwise(rolls):
-                np.testing.assert_array_equal(one, other)
 
 
 def test_a_folder_that_cannot_be_written_is_no_obstacle(
