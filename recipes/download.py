@@ -1,12 +1,14 @@
 """Downloads that are checked before they are used."""
 
+import contextlib
 import dataclasses
 import hashlib
-import urllib.request
+import socket
 
+from recipes.errors import FileError, describe
 from recipes.storage import atomic_path
 
-_BLOCK = 2**16
+_TIMEOUT = 30.0  # seconds without a byte
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ def fetch(remote, path, advice=""):
         `path`.
 
     Raises:
-        ValueError: The content is not the expected one.
+        FileError: The content is not the expected one.
         OSError: There is no network, or the disk refuses.
     """
     if path.exists():
@@ -48,10 +50,10 @@ def fetch(remote, path, advice=""):
     with atomic_path(path) as partial:
         try:
             _download(remote, partial)
-        except OSError as error:
+        except Exception as error:  # Keras raises that class itself
             raise OSError(
-                f"Could not download {remote.url} ({error}). Fetch it on a "
-                f"machine with a network ({remote.size} bytes, SHA-256 "
+                f"Could not download {remote.url} ({describe(error)}). Fetch "
+                f"it on a machine with a network ({remote.size} bytes, SHA-256 "
                 f"{remote.sha256}) and put it at {path}.{advice and ' '}"
                 f"{advice}"
             ) from error
@@ -60,18 +62,26 @@ def fetch(remote, path, advice=""):
 
 
 def _download(remote, path):
-    with (
-        urllib.request.urlopen(remote.url, timeout=30) as response,
-        open(path, "wb") as file,
-    ):
-        # One byte more than expected is enough to see that it is wrong.
-        remaining = remote.size + 1
-        while remaining > 0:
-            block = response.read(min(_BLOCK, remaining))
-            if not block:
-                return
-            file.write(block)
-            remaining -= len(block)
+    from keras.utils import get_file  # here, as it takes seconds
+
+    with _timeout():
+        get_file(
+            path.name,
+            remote.url,
+            cache_dir=str(path.parent),
+            cache_subdir="",
+            force_download=True,
+        )
+
+
+@contextlib.contextmanager
+def _timeout():
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _check(path, remote, advice):
@@ -79,7 +89,7 @@ def _check(path, remote, advice):
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if (size, digest) != (remote.size, remote.sha256):
-        raise ValueError(
+        raise FileError(
             f"The file of {remote.url} must have {remote.size} bytes and "
             f"SHA-256 {remote.sha256}. {advice} "
             f"Received: {size} bytes with SHA-256 {digest}."

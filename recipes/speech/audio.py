@@ -1,21 +1,33 @@
-"""Opens recordings of any kind, and resamples them."""
+"""Opens recordings of any kind, resamples them, and writes WAV files.
+
+soundfile reads them all. Checked by hand is what it makes the best of without
+a word: a file that is cut short, and a SPHERE header that disagrees with its
+samples.
+"""
 
 import math
 import pathlib
+import re
+import struct
+import wave
 
 import numpy as np
 
-from recipes.speech import sphere, wav
+from recipes.errors import FileError, reading
 from recipes.speech.recording import (
     BLOCK,
     FULL_SCALE,
     Recording,
-    RecordingError,
-    check_mono,
-    check_not_empty,
+    check_rate,
+    check_sizes,
 )
+from recipes.storage import atomic_path
 
 SUFFIXES = (".wav", ".flac", ".ogg")
+_RIFF, _SPHERE = b"RIFF", b"NIST_1A\n"
+_KINDS = (_RIFF, _SPHERE, b"fLaC", b"OggS", b"RF64")
+_SPHERE_FIELD = re.compile(r"^(sample_\w+) -\w+ (.*)$", re.MULTILINE)
+_SPHERE_BYTES = 2**16  # of a header
 
 
 def open_recording(path):
@@ -28,25 +40,31 @@ def open_recording(path):
         `Recording`.
 
     Raises:
-        RecordingError: It is damaged, not mono, empty, or of an unknown
-            encoding.
-        ImportError: It needs soundfile, which is not installed.
+        FileError: It is damaged, not mono, empty, or of an unknown encoding.
+        ImportError: soundfile is not installed.
     """
     path = pathlib.Path(path)
     with open(path, "rb") as file:
-        magic = file.read(len(sphere.MAGIC))
-    if magic == sphere.MAGIC:
-        return sphere.open_sphere(path)
-    if magic.startswith(wav.MAGIC):
-        header = wav.read_header(path)
-        if header.is_plain:
-            return wav.open_wav(path, header)
-    elif not magic.startswith((b"fLaC", b"OggS", b"RF64")):
-        raise RecordingError(
-            f"{path} has an unknown encoding; WAV, NIST SPHERE, FLAC and OGG "
-            f"are read. Received: a file that begins with {magic!r}."
-        )
-    return _open_with_soundfile(path)
+        magic = file.read(len(_SPHERE))
+        if not magic.startswith(_KINDS):
+            raise FileError(
+                f"{path} has an unknown encoding; WAV, NIST SPHERE, FLAC and "
+                f"OGG are read. Received: a file that begins with {magic!r}."
+            )
+        soundfile = _soundfile(path)
+        told = {}
+        with reading(path, "a recording"):
+            if magic.startswith(_RIFF):
+                _check_chunks(file, path)
+            if magic == _SPHERE:
+                told = _read_sphere_header(file)
+            info = soundfile.info(str(path))
+    check_sizes(path, info.channels, info.frames)
+    check_rate(path, info.samplerate)
+    told.setdefault("sample_count", info.frames)
+    return Recording(
+        info.samplerate, info.frames, lambda: _blocks(path, soundfile, told)
+    )
 
 
 def resample(recording, rate):
@@ -63,12 +81,84 @@ def resample(recording, rate):
     """
     if rate == recording.rate:
         return recording
+    check_rate("`sample_rate`", rate)
     common = math.gcd(rate, recording.rate)
     up, down = rate // common, recording.rate // common
     num_samples = -(-recording.num_samples * up // down)
     return Recording(
         rate, num_samples, lambda: _resampled(recording.blocks(), up, down)
     )
+
+
+def write_wav(path, samples, rate):
+    """Writes a mono recording of 16 bits.
+
+    Args:
+        path: Path of the file, which appears whole or not at all.
+        samples: int16 array `(samples,)`.
+        rate: int. Samples per second.
+    """
+    with atomic_path(path) as partial, wave.open(str(partial), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
+        file.writeframes(np.asarray(samples, "<i2").tobytes())
+
+
+def _soundfile(path):
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: without libsndfile
+        raise ImportError(
+            f"{path} needs soundfile, which reads recordings. "
+            'Run `pip install "keras_fivo[audio]"`.'
+        ) from error
+    return soundfile
+
+
+def _check_chunks(file, path):
+    """Refuses a WAV file that ends before one of its chunks does."""
+    size = path.stat().st_size
+    start = 12
+    name = b""
+    while name != b"data":
+        file.seek(start)
+        name, length = struct.unpack("<4sI", file.read(8))
+        start += 8 + length + length % 2
+        if start - length % 2 > size:
+            raise EOFError(f"truncated: {size} of {start} bytes")
+
+
+def _read_sphere_header(file):
+    """How many samples a SPHERE header tells, and the least and greatest."""
+    file.seek(0)
+    header, end, _ = file.read(_SPHERE_BYTES).partition(b"end_head")
+    fields = dict(_SPHERE_FIELD.findall(header.decode("ascii", "replace")))
+    if not end or "sample_count" not in fields:
+        raise EOFError("a SPHERE header without sample_count, or an end")
+    names = ("sample_count", "sample_min", "sample_max")
+    return {name: int(fields[name]) for name in names if name in fields}
+
+
+def _blocks(path, soundfile, told):
+    """Samples in 16-bit units, which are held to what the header told."""
+    seen = {"sample_count": 0, "sample_min": math.inf, "sample_max": -math.inf}
+    with reading(path, "a recording"):
+        with soundfile.SoundFile(str(path)) as file:
+            while len(block := file.read(BLOCK, dtype="float64")):
+                if not np.isfinite(block).all():
+                    raise ValueError("samples that are not finite")
+                block = _rounded(block * FULL_SCALE)
+                seen["sample_count"] += len(block)
+                low, high = int(block.min()), int(block.max())
+                seen["sample_min"] = min(seen["sample_min"], low)
+                seen["sample_max"] = max(seen["sample_max"], high)
+                yield block
+    for name, value in told.items():
+        if value != seen[name]:
+            raise FileError(
+                f"{path} is truncated, or its header is wrong: it must agree "
+                f"with the samples. Received: {name}={value}, and samples "
+                f"of {seen[name]}."
+            )
 
 
 def _resampled(blocks, up, down):
@@ -97,36 +187,3 @@ def _resampled(blocks, up, down):
 def _rounded(samples):
     samples = np.rint(samples)
     return np.clip(samples, -FULL_SCALE, FULL_SCALE - 1).astype("int16")
-
-
-def _open_with_soundfile(path):
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: without libsndfile
-        raise ImportError(
-            f"{path} needs soundfile; without it, only 16-bit PCM is read. "
-            'Run `pip install "keras_fivo[audio]"`.'
-        ) from error
-    try:
-        info = soundfile.info(str(path))
-    except soundfile.SoundFileError as error:
-        raise RecordingError(f"{path} cannot be read: {error}") from error
-    check_mono(path, info.channels)
-    check_not_empty(path, info.frames)
-
-    def blocks():
-        num_read = 0
-        try:
-            with soundfile.SoundFile(str(path)) as file:
-                while len(block := file.read(BLOCK, dtype="float32")):
-                    num_read += len(block)
-                    yield _rounded(block * FULL_SCALE)
-        except soundfile.SoundFileError as error:
-            raise RecordingError(f"{path} cannot be read: {error}") from error
-        if num_read != info.frames:
-            raise RecordingError(
-                f"{path} is truncated. Received: {num_read} of {info.frames} "
-                "samples."
-            )
-
-    return Recording(info.samplerate, info.frames, blocks)

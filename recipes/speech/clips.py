@@ -7,6 +7,18 @@ import pathlib
 
 import numpy as np
 
+from recipes.errors import FileError
+from recipes.speech.recording import FULL_SCALE, MAX_RATE
+from recipes.storage import check_kinds
+
+ATTRIBUTES = {
+    "corpus": str,
+    "sample_rate": int,
+    "samples_per_step": int,
+    "mean": float | int,
+    "deviation": float | int,
+}
+
 
 def to_steps(samples, mean, deviation, samples_per_step):
     """Normalises samples and cuts them into steps.
@@ -27,6 +39,55 @@ def to_steps(samples, mean, deviation, samples_per_step):
     steps[: len(samples)] -= np.float32(mean)
     steps[: len(samples)] /= np.float32(deviation)
     return steps.reshape(num_steps, samples_per_step)
+
+
+def check_offsets(path, offsets, samples):
+    """Refuses offsets that do not cut samples into recordings.
+
+    Args:
+        path: Path of the file that holds them.
+        offsets: Array of what should be `(recordings + 1,)` integers, where
+            each recording begins.
+        samples: Array of what should be `(samples,)` of int16.
+    """
+    if (
+        (samples.ndim, samples.dtype) != (1, np.int16)
+        or offsets.ndim != 1
+        or offsets.dtype.kind != "i"
+        or len(offsets) < 2
+        or (offsets[0], offsets[-1]) != (0, len(samples))
+        or not 0 <= offsets.min() <= offsets.max() <= len(samples)
+        or (np.diff(offsets) < 0).any()
+    ):
+        raise FileError(
+            "Recordings must be int16 samples, and offsets that rise from 0 "
+            f"to their number. Received: path={path!s} with samples of "
+            f"{samples.dtype} and shape={samples.shape}, and other offsets."
+        )
+
+
+def check_attributes(path, attributes):
+    """Refuses numbers that no samples are normalised by.
+
+    Args:
+        path: Path of the file that tells them.
+        attributes: Dict of what the file tells.
+    """
+    check_kinds(path, attributes, ATTRIBUTES)
+    rate, size = attributes["sample_rate"], attributes["samples_per_step"]
+    mean, deviation = attributes["mean"], attributes["deviation"]
+    if not (
+        1 <= rate <= MAX_RATE
+        and 1 <= size <= MAX_RATE
+        and abs(mean) <= FULL_SCALE
+        and 0 < deviation <= FULL_SCALE
+    ):
+        raise FileError(
+            f"The file must tell 1 to {MAX_RATE} samples per second and per "
+            "step, and the mean and the deviation of 16-bit samples. "
+            f"Received: path={path!s} with {rate}, {size}, {mean}, "
+            f"{deviation}."
+        )
 
 
 class Recordings:

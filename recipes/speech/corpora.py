@@ -11,19 +11,24 @@ import random
 import re
 from collections.abc import Callable
 
-import numpy as np
-
+from recipes.errors import FileError, reading
 from recipes.speech.audio import SUFFIXES, open_recording
+from recipes.speech.clips import check_offsets
 from recipes.speech.recording import (
     BLOCK,
     Recording,
-    RecordingError,
-    check_not_empty,
+    check_rate,
+    check_sizes,
 )
 from recipes.speech.store import SPLITS
 
 TEST_TAKES = 5  # of the spoken digits: the takes 0 to 4 are the test split
 _DIGIT_NAME = re.compile(r"\d_(\w+)_(\d+)\.\w+")
+_DIGIT_ARRAYS = (
+    *("samples", "offsets", "sample_rate"),
+    *("labels", "speakers", "speaker_names", "take"),
+)
+_LONGEST_NAME, _MAX_DIGITS = 256, 2**18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +235,8 @@ def _listed(path, split_list):
             "Received: split_list=None."
         )
     splits = {}
-    lines = pathlib.Path(split_list).read_text("utf-8").splitlines()
+    with reading(split_list, "a text file of lines `train PATH`"):
+        lines = pathlib.Path(split_list).read_text("utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -247,29 +253,49 @@ def _listed(path, split_list):
 
 
 def _digits_of_npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            samples, offsets = content["samples"], content["offsets"]
-            names, speakers = content["speaker_names"], content["speakers"]
-            labels, takes = content["labels"], content["take"]
-            rate = int(content["sample_rate"])
-    except KeyError as error:
-        raise ValueError(f"{path} lacks an array: {error}.") from error
-    if samples.dtype != np.int16 or offsets[-1] != len(samples):
-        raise ValueError(
-            f"{path} must have int16 samples, as many as the offsets say. "
-            f"Received: {len(samples)} of {samples.dtype}, and {offsets[-1]}."
+    from keras_fivo import load_arrays  # here, as Keras comes with it
+
+    arrays = load_arrays(path, _DIGIT_ARRAYS)
+    samples, names = arrays["samples"], arrays["speaker_names"]
+    offsets, speakers, labels, takes = (
+        arrays[name] for name in ("offsets", "speakers", "labels", "take")
+    )
+    rate = arrays["sample_rate"]
+    check_offsets(path, offsets, samples)
+    if (
+        names.ndim != 1
+        or names.dtype.kind != "U"
+        or names.dtype.itemsize > 4 * _LONGEST_NAME
+        or len(offsets) > _MAX_DIGITS
+        or rate.shape != ()
+        or any(
+            each.shape != (len(offsets) - 1,)
+            for each in (speakers, labels, takes)
+        )
+        or any(
+            each.dtype.kind not in "iu"
+            for each in (rate, speakers, labels, takes)
+        )
+        or not 0 <= speakers.min() <= speakers.max() < len(names)
+    ):
+        raise FileError(
+            "An .npz of spoken digits has integers `labels`, `speakers` and "
+            "`take` of each recording, the names of the speakers, and one "
+            f"`sample_rate`. Received: path={path!s} with other ones."
         )
     sources = []
     for i, (start, stop) in enumerate(itertools.pairwise(offsets)):
         name = f"{labels[i]}_{names[speakers[i]]}_{takes[i]}"
-        opener = functools.partial(_slice, name, rate, samples[start:stop])
+        opener = functools.partial(
+            _slice, f"{name} of {path}", int(rate), samples[start:stop]
+        )
         sources.append(Source(name, opener))
     return sources, takes
 
 
 def _slice(name, rate, samples):
-    check_not_empty(name, len(samples))
+    check_sizes(name, 1, len(samples))
+    check_rate(name, rate)
     return Recording(
         rate,
         len(samples),
@@ -290,4 +316,4 @@ def _open_file(file):
     try:
         return open_recording(file)
     except FileNotFoundError as error:
-        raise RecordingError(f"{file} is gone.") from error
+        raise FileError(f"{file} is gone.") from error

@@ -2,18 +2,17 @@
 
 import contextlib
 import pathlib
-import tempfile
 
 import tqdm
 
-from recipes.errors import RecipeError
+from recipes.errors import FileError, RecipeError
 from recipes.speech import corpora
 from recipes.speech.audio import resample
 from recipes.speech.digits import digits_folder
 from recipes.speech.disk import writing
 from recipes.speech.ljspeech import ljspeech_folder
-from recipes.speech.recording import RecordingError
 from recipes.speech.store import SPLITS, Writer
+from recipes.storage import scratch_folder
 
 
 def prepare(settings, say=print, show_progress=None):
@@ -79,11 +78,10 @@ def _prepare_tfrecords(settings, say, show_progress):
     tfrecord.check_tensorflow()
     with (
         _folders_of(folder),
-        tempfile.TemporaryDirectory(
-            prefix=".partial-", dir=folder.parent
-        ) as partial,
+        # Another name than that in which the records are written.
+        scratch_folder(folder.with_name(f"{folder.name}.h5")) as scratch,
     ):
-        file = pathlib.Path(partial) / "speech.h5"
+        file = scratch / "speech.h5"
         prepare(
             settings.changed(format="hdf5", out=str(file)),
             lambda line: line.startswith("Prepared") or say(line),
@@ -142,9 +140,9 @@ def _write_all(writer, splits, settings, say, show_progress):
             rate = rate or recording.rate
             _check_rate(source.name, recording.rate, rate)
             writer.append(split, source.name, recording.blocks())
-        except RecordingError as error:
+        except FileError as error:
             if not settings.skip_corrupt:
-                raise RecordingError(
+                raise FileError(
                     f"{error} `skip_corrupt=true` leaves it out."
                 ) from error
             with tqdm.tqdm.external_write_mode():

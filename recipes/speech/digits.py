@@ -1,12 +1,10 @@
 """The Free Spoken Digit Dataset, fetched where the user has none."""
 
 import os
-import pathlib
 import shutil
 import subprocess
-import tempfile
 
-from recipes.storage import cache_folder
+from recipes.storage import cache_folder, scratch_folder
 
 NAME = "free-spoken-digit-dataset"
 REPOSITORY = f"https://github.com/Jakobovski/{NAME}"
@@ -30,11 +28,8 @@ def digits_folder(say=print):
     if folder.is_dir():
         return folder / "recordings"
     say(f"Fetching {REPOSITORY}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".partial-", dir=folder.parent
-    ) as partial:
-        whole = pathlib.Path(partial) / NAME
+    with scratch_folder(folder) as scratch:
+        whole = scratch / NAME
         try:
             _fetch(whole)
         except (OSError, subprocess.CalledProcessError) as error:

@@ -1,14 +1,12 @@
 """LJSpeech, fetched where the user has none: 13,100 sentences of one voice."""
 
 import os
-import pathlib
 import re
 import shutil
 import tarfile
-import tempfile
 
 from recipes.download import RemoteFile, fetch
-from recipes.storage import cache_folder
+from recipes.storage import cache_folder, scratch_folder
 
 NAME = "LJSpeech-1.1"
 ARCHIVE = RemoteFile(
@@ -33,17 +31,16 @@ def ljspeech_folder(say=print):
         ValueError: What was downloaded is not LJSpeech.
     """
     folder = cache_folder() / "speech" / NAME
-    if folder.is_dir():
-        return folder
     archive = folder.with_name(ARCHIVE.url.rpartition("/")[2])
+    if folder.is_dir():
+        archive.unlink(missing_ok=True)  # if a kill left it
+        return folder
     if not archive.exists():
         say(f"Downloading {ARCHIVE.url}, {ARCHIVE.size / 1e9:.1f} GB")
     fetch(ARCHIVE, archive, "Or name the unpacked corpus with `source=PATH`.")
     say(f"Unpacking {archive}")
-    with tempfile.TemporaryDirectory(
-        prefix=".partial-", dir=folder.parent
-    ) as partial:
-        whole = pathlib.Path(partial) / NAME
+    with scratch_folder(folder) as scratch:
+        whole = scratch / NAME
         whole.mkdir()
         _unpack(archive, whole)
         os.replace(whole, folder)

@@ -5,7 +5,14 @@ import pathlib
 
 import h5py
 
-from recipes.speech.clips import Recordings
+from recipes.errors import FileError, reading
+from recipes.hdf5 import limited_memory, plain_datasets
+from recipes.speech.clips import (
+    ATTRIBUTES,
+    Recordings,
+    check_attributes,
+    check_offsets,
+)
 from recipes.speech.clips import to_steps as to_steps
 from recipes.speech.store import FORMAT, SPLITS, VERSION
 
@@ -46,26 +53,48 @@ class PreparedSpeech(Recordings):
             )
         self._file = self._process = None
         try:
-            self.attributes = {
-                name: value.item() if hasattr(value, "item") else value
-                for name, value in self._opened().attrs.items()
-            }
-        except OSError as error:
-            raise ValueError(
-                f"{self.path} must be a prepared file. Received: {error}."
-            ) from error
+            with self._reading(), limited_memory():
+                self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self):
+        """Reads all but the samples, and refuses what does not fit."""
+        file = self._opened()
+        datasets = plain_datasets(file, self.path.stat().st_size)
+        self.attributes = {}
+        for name in ("format", "version", *ATTRIBUTES):
+            if name in file.attrs and file.attrs.get_id(name).shape == ():
+                value = file.attrs[name]
+                self.attributes[name] = (
+                    value.item() if hasattr(value, "item") else value
+                )
         kind = tuple(self.attributes.get(k) for k in ("format", "version"))
         if kind != (FORMAT, VERSION):
-            self.close()
-            raise ValueError(
+            raise FileError(
                 f"{self.path} must be a prepared file of version {VERSION}. "
                 f"Received: format={kind[0]!r}, version={kind[1]!r}."
             )
-        self.splits = tuple(s for s in SPLITS if s in self._opened())
+        check_attributes(self.path, self.attributes)
+        self.splits = tuple(split for split in SPLITS if split in file)
+        found = {dataset.name: dataset for dataset in datasets}
+        for split in self.splits:
+            samples, offsets, names = (
+                found[f"/{split}/{name}"]
+                for name in ("samples", "offsets", "names")
+            )
+            check_offsets(self.path, offsets[()], samples)
+            if len(self.names(split)) != len(offsets) - 1:
+                raise ValueError(f"{names.shape} names in {split!r}")
+
+    def _reading(self):
+        return reading(self.path, "a prepared file of speech")
 
     def read(self, split, start, stop):
         """int16 samples of a split, from `start` to `stop`."""
-        return self._opened()[split]["samples"][start:stop]
+        with self._reading():
+            return self._opened()[split]["samples"][start:stop]
 
     def read_steps(self, split, start, stop):
         """These samples, normalised; see `to_steps`."""
@@ -79,11 +108,13 @@ class PreparedSpeech(Recordings):
 
     def offsets(self, split):
         """int64 array `(recordings + 1,)`: where each recording begins."""
-        return self._opened()[split]["offsets"][:]
+        with self._reading():
+            return self._opened()[split]["offsets"][:]
 
     def names(self, split):
         """The names of the recordings of a split, a list of str."""
-        return list(self._opened()[split]["names"].asstr()[:])
+        with self._reading(), limited_memory():
+            return list(self._opened()[split]["names"].asstr()[:])
 
     def close(self):
         """Closes the file; reading opens it again."""

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from recipes.errors import FileError
+
 BLOCK = 2**18  # samples that are in memory at a time
 FULL_SCALE = 2**15  # one in a float file is this in 16-bit units
-
-
-class RecordingError(ValueError):
-    """A recording that cannot be read, whatever the settings."""
+MAX_RATE = 768_000  # the filter that resamples grows with the rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,44 +28,31 @@ class Recording:
     blocks: Callable[[], Iterator[np.ndarray]]
 
 
-def check_mono(path, num_channels):
-    """Refuses what is not mono."""
-    if num_channels != 1:
-        raise RecordingError(
-            f"{path} must be mono. Received: {num_channels} channels."
-        )
-
-
-def check_not_empty(path, num_samples):
-    """Refuses what has no samples."""
-    if num_samples < 1:
-        raise RecordingError(f"{path} has no samples. Received: num_samples=0.")
-
-
-def pcm_blocks(path, start, num_samples, dtype):
-    """Reads 16-bit samples of a file.
+def check_sizes(name, num_channels, num_samples):
+    """Refuses a recording that is not mono, or has no samples.
 
     Args:
-        path: Path.
-        start: int. The byte at which the samples begin.
-        num_samples: int. How many there must be.
-        dtype: str. `"<i2"` or `">i2"`.
-
-    Yields:
-        int16 arrays `(samples,)`.
-
-    Raises:
-        RecordingError: The file ends before them.
+        name: What the recording is called.
+        num_channels: int.
+        num_samples: int.
     """
-    with open(path, "rb") as file:
-        file.seek(start)
-        remaining = num_samples
-        while remaining:
-            block = np.fromfile(file, dtype, min(BLOCK, remaining))
-            if not len(block):
-                raise RecordingError(
-                    f"{path} is truncated. Received: "
-                    f"{num_samples - remaining} of {num_samples} samples."
-                )
-            remaining -= len(block)
-            yield block.astype("int16", copy=False)
+    if num_channels != 1:
+        raise FileError(
+            f"{name} must be mono. Received: {num_channels} channels."
+        )
+    if num_samples < 1:
+        raise FileError(f"{name} has no samples. Received: num_samples=0.")
+
+
+def check_rate(name, rate):
+    """Refuses a number of samples per second that no recording has.
+
+    Args:
+        name: What has this rate.
+        rate: int.
+    """
+    if not 1 <= rate <= MAX_RATE:
+        raise FileError(
+            f"{name} must have 1 to {MAX_RATE} samples per second. "
+            f"Received: {rate}."
+        )

@@ -8,9 +8,9 @@ import numpy as np
 
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.packages import require
+from recipes.speech.audio import write_wav
 from recipes.speech.plots import Sound, plot_sounds
 from recipes.speech.recording import FULL_SCALE
-from recipes.speech.wav import write_wav
 from recipes.storage import atomic_path
 
 # Of a batch of prefixes: particles x steps x latent_dim numbers.

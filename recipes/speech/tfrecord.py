@@ -9,17 +9,17 @@ for TIMIT as the original prepares it.
 """
 
 import contextlib
-import json
+import os
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
-from recipes.speech.clips import Recordings
+from recipes.errors import FileError, reading
+from recipes.speech.clips import ATTRIBUTES, Recordings, check_attributes
 from recipes.speech.store import SPLITS
+from recipes.storage import read_json, scratch_folder, write_json
 
-ATTRIBUTES = "speech.json"
+ATTRIBUTES_FILE = "speech.json"
 # What the original's script prints for the corpus.
 _TIMIT = {
     "corpus": "timit",
@@ -118,21 +118,18 @@ def write_tfrecords(recordings, folder, overwrite=False):
     tf = check_tensorflow()
     folder = pathlib.Path(folder)
     check_free(folder, overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".partial-", dir=folder.parent
-    ) as partial:
-        whole = pathlib.Path(partial) / folder.name
+    with scratch_folder(folder) as scratch:
+        whole = scratch / "whole"
         whole.mkdir()
         for split in recordings.splits:
             with _named(folder), tf.io.TFRecordWriter(str(whole / split)) as to:
                 for steps in recordings.split(split):
                     to.write(steps.astype(_SAMPLE).tobytes())
         told = {name: recordings.attributes[name] for name in _TIMIT}
-        (whole / ATTRIBUTES).write_text(json.dumps(told, indent=2) + "\n")
+        write_json(whole / ATTRIBUTES_FILE, told)
         if folder.exists():
-            shutil.rmtree(folder)
-        whole.rename(folder)
+            os.replace(folder, scratch / "replaced")
+        os.replace(whole, folder)
 
 
 def check_free(folder, overwrite):
@@ -147,7 +144,7 @@ def check_free(folder, overwrite):
             f"{folder} exists; `overwrite=true` replaces it. "
             f"Received: out={str(folder)!r}."
         )
-    known = {*SPLITS, ATTRIBUTES}
+    known = {*SPLITS, ATTRIBUTES_FILE}
     if folder.exists() and not (
         folder.is_dir() and {file.name for file in folder.iterdir()} <= known
     ):
@@ -177,40 +174,50 @@ def _file_of(folder, split):
 
 
 def _read_attributes(folder):
-    path = folder / ATTRIBUTES
+    path = folder / ATTRIBUTES_FILE
     if not path.is_file():
         return dict(_TIMIT)
-    try:
-        told = json.loads(path.read_text("utf-8"))
-        return {name: type(like)(told[name]) for name, like in _TIMIT.items()}
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{path} must tell {', '.join(_TIMIT)}. "
-            f"Received: {type(error).__name__}: {error}."
-        ) from error
+    told = read_json(path, "what `prepare speech` tells", ATTRIBUTES)
+    check_attributes(path, told)
+    return {name: told[name] for name in _TIMIT}
 
 
 def _lengths(path, samples_per_step):
     """The samples of each record, whose checksums TensorFlow verifies."""
     tf = check_tensorflow()
-    lengths = []
-    try:
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            lengths.append(len(record) // _SAMPLE.itemsize)
-            step = samples_per_step * _SAMPLE.itemsize
-            if not record or len(record) % step:
-                raise ValueError(
+    with reading(path, "a TFRecord file of speech"):
+        lengths = _framed(path, samples_per_step)
+        # TensorFlow takes the memory that a record asks for: now it is there.
+        records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for index, (record, length) in enumerate(
+            zip(records, lengths, strict=True)
+        ):
+            values = np.frombuffer(record, _SAMPLE)
+            if len(values) != length or not np.isfinite(values).all():
+                raise ValueError(f"record {index} is not of finite samples")
+    return lengths
+
+
+def _framed(path, samples_per_step):
+    """The samples of each record, as the lengths around them tell."""
+    size, step = path.stat().st_size, samples_per_step * _SAMPLE.itemsize
+    lengths, start = [], 0
+    with open(path, "rb") as file:
+        while start < size:
+            file.seek(start)
+            length = int.from_bytes(file.read(8), "little")
+            start += _BEFORE + length + _AFTER
+            if start > size:
+                raise EOFError(f"record {len(lengths)} of {length} bytes")
+            if not length or length % step:
+                raise FileError(
                     f"A record of speech holds steps of {samples_per_step} "
-                    f"float32 samples. Received: {path}, whose record "
-                    f"{len(lengths) - 1} has {len(record)} bytes."
+                    f"float32 samples. Received: path={path!s}, whose record "
+                    f"{len(lengths)} has {length} bytes."
                 )
-    except tf.errors.OpError as error:
-        raise ValueError(
-            f"{path} is damaged, or no TFRecord file. "
-            f"Received: {error.message}."
-        ) from error
+            lengths.append(length // _SAMPLE.itemsize)
     if not lengths:
-        raise ValueError(f"{path} must have records. Received: none.")
+        raise FileError(f"{path} must have records. Received: none.")
     return lengths
 
 

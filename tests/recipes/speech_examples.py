@@ -19,7 +19,8 @@ def wav_bytes(samples, rate=8000, channels=1, encoding=1, bits=16):
     content = np.asarray(samples, "<i2").tobytes()
     width = channels * bits // 8
     form = struct.pack(
-        "<HHIIHH", encoding, channels, rate, rate * width, width, bits
+        "<HHIIHH",
+        *(encoding, channels, rate, rate * width % 2**32, width, bits),
     )
     chunks = b"fmt " + struct.pack("<I", 16) + form
     chunks += b"LIST" + struct.pack("<I", 3) + b"odd\0"

@@ -13,10 +13,9 @@ import keras_fivo as kf
 from recipes.cli import main
 from recipes.errors import RecipeError
 from recipes.speech import sampling
-from recipes.speech.audio import open_recording
+from recipes.speech.audio import open_recording, write_wav
 from recipes.speech.plots import spectrogram
 from recipes.speech.recipe import Speech
-from recipes.speech.wav import write_wav
 from recipes.training.trained import load_trained
 from tests.recipes.speech_examples import prepare_quietly, voices
 

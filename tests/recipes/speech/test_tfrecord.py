@@ -1,12 +1,14 @@
 """The original's files, where TensorFlow is."""
 
 import importlib.util
+import json
 import sys
 
 import numpy as np
 import pytest
 
 from recipes.data.sequence_dataset import SequenceDataset
+from recipes.errors import FileError
 from recipes.speech.loading import load_speech
 from recipes.speech.prepared import PreparedSpeech
 from recipes.speech.tfrecord import TFRecordSpeech
@@ -115,19 +117,87 @@ def test_only_a_folder_of_such_files_is_replaced(folder, written):
     ]
 
 
+def frame(length, content):
+    """A record that claims to have a length, with right checksums."""
+
+    def checksum(data):
+        crc = 2**32 - 1
+        for byte in data:
+            crc ^= byte
+            for _ in range(8):  # the polynomial of CRC-32C
+                crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+        crc ^= 2**32 - 1
+        masked = (crc >> 15 | crc << 17) + 0xA282EAD8
+        return (masked % 2**32).to_bytes(4, "little")
+
+    head = length.to_bytes(8, "little")
+    return head + checksum(head) + content + checksum(content)
+
+
+def refused(path, message, **options):
+    with pytest.raises(FileError, match=message) as told:
+        TFRecordSpeech(path, **options)
+    assert str(path) in str(told.value)
+
+
 @needs_tensorflow
 def test_damaged_files_are_refused(written, tmp_path):
+    size = SMALL["samples_per_step"]
+    file = tmp_path / "train"
     content = bytearray((written / "test").read_bytes())
     content[40] ^= 1
-    (tmp_path / "train").write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged.*Received: .*corrupted"):
-        TFRecordSpeech(tmp_path)
+    file.write_bytes(content)
+    refused(tmp_path, "damaged.*corrupted", samples_per_step=size)
+    file.write_bytes((written / "test").read_bytes())
+    refused(tmp_path, r"steps of 77 .*Received: .*bytes", samples_per_step=77)
+    file.write_bytes(b"")
+    refused(tmp_path, "Received: none")
+    file.write_bytes(frame(800, np.full(200, np.nan, "<f4").tobytes()))
+    refused(tmp_path, "record 0 is not of finite samples")
+    file.write_bytes(frame(800, np.ones(200, "<f4").tobytes()))
+    assert len(TFRecordSpeech(tmp_path).split("train")) == 1
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("length", [2**40, 2**62, 2**64 - 1, 2**64 - 16, 804])
+def test_a_length_beyond_the_file_is_refused(tmp_path, length):
+    # TensorFlow takes the memory, or ends the process.
+    content = np.ones(200, "<f4").tobytes()
+    (tmp_path / "train").write_bytes(frame(length, content))
+    refused(tmp_path, rf"of {length} bytes\)")
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"samples_per_step": 0},
+        {"deviation": 0.0},
+        {"deviation": float("nan")},
+        {"sample_rate": "8000"},
+        {"corpus": None},
+    ],
+)
+def test_attributes_of_another_form_are_refused(written, tmp_path, told):
+    path = tmp_path / "speech.json"
+    attributes = json.loads((written / "speech.json").read_text())
     (tmp_path / "train").write_bytes((written / "test").read_bytes())
-    with pytest.raises(ValueError, match=r"steps of 77 .*Received: .*bytes"):
-        TFRecordSpeech(tmp_path, samples_per_step=77)
-    (tmp_path / "train").write_bytes(b"")
-    with pytest.raises(ValueError, match="Received: none"):
-        TFRecordSpeech(tmp_path)
+    path.write_text(json.dumps(attributes))
+    assert TFRecordSpeech(tmp_path).attributes == attributes
+    path.write_text(json.dumps(attributes | told))
+    refused(tmp_path, "Received: path=")
+    path.write_text("[" * 10**5)
+    refused(tmp_path, "Received: path=")
+
+
+@needs_tensorflow
+def test_what_kills_left_behind_goes(folder, tmp_path):
+    for name in (".partial-out", ".partial-out.h5"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_bytes(b"half")
+    again = {"format": "tfrecord", **SMALL}
+    prepare_quietly(folder / "voices", tmp_path / "out", **again)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_without_tensorflow_nothing_is_begun(folder, monkeypatch):

@@ -89,27 +89,6 @@ def test_timit_has_the_published_counts(tmp_path):
     assert counts == [4389, 231, 1680]
 
 
-def test_digits_have_their_official_test_split(shared_dir, tmp_path):
-    path = shared_dir / "data" / "speech" / "fsdd_8k.npz"
-    if not path.is_file():
-        pytest.skip("no spoken digits in `shared`")
-    out = tmp_path / "digits.h5"
-    lines = prepare_quietly(path, out, corpus="digits")
-    assert lines[0] == "2430 train / 270 valid / 300 test"
-    names = names_by_split(out)
-    takes = {
-        split: {int(name.split("_")[2]) for name in found}
-        for split, found in names.items()
-    }
-    assert takes["test"] == set(range(5))
-    assert not takes["test"] & (takes["train"] | takes["valid"])
-    with np.load(path) as file, PreparedSpeech(out) as speech:
-        first = file["samples"][: file["offsets"][1]]
-        row = names["test"].index("0_george_0")
-        start, stop = speech.offsets("test")[row : row + 2]
-        np.testing.assert_array_equal(speech.read("test", start, stop), first)
-
-
 def test_digits_are_read_from_their_folder_too(tmp_path):
     source = tmp_path / "recordings"
     for take in range(8):
@@ -201,9 +180,9 @@ def test_a_list_can_say_the_splits(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda b: b[:-9], "truncated"),
+        (lambda b: b[:-9], "cut short"),
         (lambda _: wav_bytes(noise(400), channels=2), "2 channels"),
-        (lambda _: wav_bytes(noise(400), encoding=0x1234), "unknown encoding"),
+        (lambda _: wav_bytes(noise(400), encoding=0x1234), "another kind"),
         (lambda _: sphere_bytes(noise(99), sample_count=98), "sample_count=98"),
         (lambda _: sphere_bytes(noise(99), sample_max=1), "sample_max=1"),
     ],
@@ -224,7 +203,8 @@ def test_a_corrupt_recording_stops_or_is_left_out(
     assert files_in(tmp_path) == before
     assert not out.parent.parent.exists()
     assert main(["prepare", "speech", *line, "skip_corrupt=true"]) == 0
-    assert f"Left out: {bad}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Left out: " in told and str(bad) in told
     names = names_by_split(out)
     found = {name for split in names.values() for name in split}
     assert found == set(samples) - {"speaker3/3.wav"}

@@ -10,6 +10,7 @@ from recipes.download import RemoteFile
 from recipes.speech import ljspeech
 from recipes.speech.prepared import PreparedSpeech
 from tests.recipes.speech_examples import noise, prepare_quietly, wav_bytes
+from tests.recipes.test_download import Response
 
 
 def archive():
@@ -48,9 +49,9 @@ def serve(monkeypatch, content, served=None):
     )
     asked = []
 
-    def urlopen(url, timeout):
+    def urlopen(url, data):
         asked.append(url)
-        return io.BytesIO(content if served is None else served)
+        return Response(content if served is None else served)
 
     monkeypatch.setattr(ljspeech, "ARCHIVE", remote)
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
@@ -73,6 +74,18 @@ def test_ljspeech_is_downloaded_once(cache, tmp_path, monkeypatch):
         assert speech.attributes["corpus"] == "ljspeech"
 
 
+def test_what_kills_left_behind_goes(cache, tmp_path, monkeypatch):
+    serve(monkeypatch, archive())
+    folder = cache / "speech"
+    (folder / ".partial-LJSpeech-1.1" / "LJSpeech-1.1").mkdir(parents=True)
+    (folder / ".partial-LJSpeech-1.1.tar.bz2").write_bytes(b"half")
+    prepare_quietly("", tmp_path / "a.h5", corpus="ljspeech")
+    assert [item.name for item in folder.iterdir()] == ["LJSpeech-1.1"]
+    (folder / "LJSpeech-1.1.tar.bz2").write_bytes(archive())
+    prepare_quietly("", tmp_path / "b.h5", corpus="ljspeech")
+    assert [item.name for item in folder.iterdir()] == ["LJSpeech-1.1"]
+
+
 def test_another_archive_is_refused(cache, tmp_path, monkeypatch):
     serve(monkeypatch, archive(), served=archive()[:-1])
     with pytest.raises(ValueError, match=r"SHA-256.*Received: \d+ bytes"):
@@ -83,7 +96,7 @@ def test_another_archive_is_refused(cache, tmp_path, monkeypatch):
 def test_without_a_network_the_error_says_what_to_do(
     cache, tmp_path, monkeypatch
 ):
-    def urlopen(url, timeout):
+    def urlopen(url, data):
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
