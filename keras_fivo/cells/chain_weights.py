@@ -123,11 +123,13 @@ class ChainWeights(keras.layers.Layer):
         elif name == "emission_matrix":
             initializer = "glorot_normal"
         elif name == "transition_matrix":
-            value = 0.9 * np.eye(shape[0])
-        elif name.endswith("covariance"):
-            value = np.eye(shape[0])
+            initializer = keras.initializers.Identity(0.9)
         if name.endswith("covariance"):
-            value = self._raw_factor(name, value)
+            if value is None:  # of one latent: those apart are independent
+                factor = self._raw_factor(name, np.eye(1))
+                initializer = keras.initializers.Identity(float(factor[0, 0]))
+            else:
+                value = self._raw_factor(name, value)
         if value is not None:
             initializer = _constant(value)
         weight = self.add_weight(

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_fivo.networks import check_entries
 from keras_fivo.types import Shape, Tensor
 
 
@@ -29,6 +30,8 @@ class ObservingLayer(keras.layers.Layer):
         features = int(shapes["observations"][-1])
         controls = shapes.get("controls")
         self.control_dim = int(controls[-1]) if controls else 0
+        # A first layer of a hundred units would be too large with more.
+        check_entries("A model of observations", features, 100)
         self.center, self.scale = (
             self.add_weight(
                 name=name,

@@ -8,7 +8,10 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Tensor
+
+_MAX_LAYERS = 100
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -38,6 +41,11 @@ class Network(keras.layers.Layer):
                 "`units` must be one or more positive sizes. "
                 f"Received: units={units!r}"
             )
+        if len(units) > _MAX_LAYERS:
+            raise ValueError(
+                f"`units` must be the sizes of at most {_MAX_LAYERS} layers. "
+                f"Received: units of length {len(units)}"
+            )
         self.units = [int(size) for size in units]
         self.activation = keras.activations.get(activation)
         self.activate_output = activate_output
@@ -51,6 +59,7 @@ class Network(keras.layers.Layer):
         self.input_dims = [int(size) for size in input_dims]
         fan_in = sum(self.input_dims)
         for layer in self.dense:
+            check_entries(f"The network {self.name!r}", fan_in, layer.units)
             if not layer.built:
                 layer.build((None, fan_in))
             fan_in = layer.units

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Nested, Tensor
 
 
@@ -66,8 +67,12 @@ class Recurrence(keras.layers.Layer):
         """
         self.observed_dim = int(observed_dim)
         self.latent_end = self.observed_dim + int(latent_dim)
+        input_dim = self.latent_end + int(control_dim)
+        # An LSTM has four gates, each of which reads inputs and states.
+        gates = 4 * max(keras.tree.flatten(self.cell.state_size))
+        check_entries("The RNN cell", max(input_dim, gates // 4), gates)
         if not self.cell.built:
-            self.cell.build((None, self.latent_end + int(control_dim)))
+            self.cell.build((None, input_dim))
 
     def get_build_config(self) -> None:
         """The owner builds its recurrences."""

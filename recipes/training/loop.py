@@ -328,9 +328,8 @@ def _progress_of(folder, model, epochs):
         check_kinds(folder.state_path, state, kinds)
     if not 0 <= state["epoch"] <= epochs:
         raise RecipeError(
-            f"The state of the run must be of 0 to {epochs} epochs. Remove "
-            "the folder, or choose another. Received: "
-            f"path={folder.state_path!s} of {state['epoch']} epochs."
+            f"The state of a run must be of 0 to {epochs} epochs. Remove the "
+            f"folder. Received: {folder.state_path!s} of {state['epoch']}."
         )
     return Progress(**{name: state[name] for name in kinds})
 

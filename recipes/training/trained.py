@@ -4,8 +4,6 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import keras
-
 import keras_fivo as kf
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.recipe import Recipe
@@ -15,6 +13,7 @@ from recipes.settings.common import (
     SampleSettings,
     TrainedSettings,
 )
+from recipes.training.model_file import load_model
 from recipes.training.run_folder import RunFolder
 
 
@@ -81,8 +80,9 @@ def load_trained(settings: TrainedSettings) -> Trained:
     )
     with told_to_the_user():
         sequences = recipe.load(trained_with)
+        model = load_model(model_path)
     return Trained(
-        _load_model(model_path),
+        model,
         model_path,
         model_path.parent,
         data,
@@ -106,14 +106,3 @@ def _model_path(run: str) -> pathlib.Path:
             f"Received: run={run!r}. `python -m recipes fit` makes one."
         )
     return path
-
-
-def _load_model(path: pathlib.Path) -> kf.LatentSequenceModel:
-    with told_to_the_user(f"{path} cannot be loaded. "):
-        model = keras.saving.load_model(path, compile=False)
-        if not isinstance(model, kf.LatentSequenceModel):
-            raise TypeError(
-                "The model must be a LatentSequenceModel. "
-                f"Received: {type(model).__name__}"
-            )
-    return model

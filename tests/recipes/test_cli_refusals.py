@@ -37,7 +37,7 @@ def test_an_empty_split_is_refused(tmp_path, monkeypatch, capsys):
     arrays["test_seq_offsets"] = np.zeros(1, "int32")
     np.savez(path, **arrays)
     assert main(["fit", "jsb", f"data_path={path}"]) == 2
-    assert "split='test' with none" in capsys.readouterr().err
+    assert "split 'test' of" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
@@ -47,6 +47,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
     path = write_songs(tmp_path / "songs.npz")
     argv = ["evaluate", str(model), "data=jsb", f"data_path={path}"]
     assert main(argv) == 2
-    assert "cannot be loaded" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "a model of keras_fivo" in told and f"path={model}" in told
     assert main(["evaluate", str(model)]) == 2
     assert "name them with data=" in capsys.readouterr().err
