@@ -131,7 +131,7 @@ def prepare_inputs(
     if nan_is_missing:
         present = ops.logical_not(ops.isnan(observations))
         if observed is not None:
-            observed = present & _per_entry(observed)
+            observed = present & _per_entry(observed, observations)
         else:
             observed = present
     active = _active(observations, observed, data.get("lengths"))
@@ -145,15 +145,26 @@ def prepare_inputs(
         observed = observed & ops.expand_dims(active, -1)
     else:
         observed = observed & active
-    center = ops.convert_to_tensor(center)
-    filled = ops.where(_per_entry(observed), observations, center)
-    prepared["observations"], prepared["observed"] = filled, observed
+    prepared["observations"] = fill_missing(observations, observed, center)
+    prepared["observed"] = observed
     if "controls" in data:
         controls = time_first(ops.cast(data["controls"], "float32"))
         prepared["controls"] = ops.where(
             ops.expand_dims(active, -1), controls, ops.zeros_like(controls)
         )
     return prepared
+
+
+def fill_missing(observations: Tensor, observed: Tensor, center: Any) -> Tensor:
+    """Puts the centre in the place of what is missing.
+
+    Args:
+        observations: `(..., features)`.
+        observed: Bool `(...)` or `(..., features)`.
+        center: `(features,)`.
+    """
+    observed = _per_entry(observed, observations)
+    return ops.where(observed, observations, ops.convert_to_tensor(center))
 
 
 def time_first(x: Tensor) -> Tensor:
@@ -170,8 +181,9 @@ def noise_time_first(noise: dict) -> dict:
     }
 
 
-def _per_entry(observed: Tensor) -> Tensor:
-    return observed if len(observed.shape) == 3 else observed[..., None]
+def _per_entry(observed: Tensor, observations: Tensor) -> Tensor:
+    whole = len(observed.shape) < len(observations.shape)
+    return ops.expand_dims(observed, -1) if whole else observed
 
 
 def _active(

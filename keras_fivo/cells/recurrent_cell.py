@@ -163,19 +163,11 @@ class RecurrentCell(LatentCell):
             latent_dim=self.latent_encoding_dim,
             present_dim=self.data_encoding_dim,
             observation_dim=self.observation_dim,
-            known_context=self.known_context[:1],
             emission=self.emission,
             hidden_units=self.hidden_units,
             recurrent_dim=self.units,
             activation=self.activation,
         )
-
-    def twist_look_ahead(
-        self, past: dict, present: Nested, inputs: dict
-    ) -> Nested:
-        """What the twist needs of all observations."""
-        known = self.known_features(past)[:1]
-        return self.twist.look_ahead(past, present, inputs, known)
 
     def read_by_twist(self, context: Nested, embedded: Tensor) -> dict:
         """h_t and the encoded z_t."""

@@ -28,8 +28,8 @@ class SRNNCell(RecurrentCell):
     `recurrence` [encoded x_{t-1}, controls_t]; `transition`
     [h_t, encoded z_{t-1}]; `proposal` [h_t, encoded z_{t-1}, encoded x_t];
     `latent_encoder` z_t; `emission` [encoded z_t, h_t]; `twist`
-    [h_t, encoded z_t]. What the first layers take from h_t is computed
-    before the loop too.
+    [h_t, encoded z_t]. What the first layers take from h_t, but for the
+    twist's, is computed before the loop too.
 
     Args:
         latent_dim: Size of z.

@@ -10,6 +10,7 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.bounds import FIVO, Bound
 from keras_fivo.inference.filtering import filter_sequences
+from keras_fivo.inputs import fill_missing
 from keras_fivo.seeds import stream
 from keras_fivo.smc.particle_filter import expand_rows
 from keras_fivo.smc.resampling import Multinomial, gather_particles
@@ -171,7 +172,11 @@ def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
 
 
 def generate(
-    cell: Any, start: dict, noise: dict, controls: Tensor | None = None
+    cell: Any,
+    start: dict,
+    noise: dict,
+    controls: Tensor | None = None,
+    observed: Tensor | None = None,
 ) -> dict:
     """Runs the model forward, feeding it what it samples.
 
@@ -180,6 +185,9 @@ def generate(
         start: As from `draw_particles`; `alive` may be missing.
         noise: As from `draw_generation_noise`.
         controls: `(time, rows, controls)`, exogenous inputs.
+        observed: Bool `(time, rows[, features])`; where it is False the
+            centre stands for what is sampled, as in a filter for what is
+            missing. None: all is observed.
 
     Returns:
         A dict of `observations`, `means` and `latents`, `(time, rows, ...)`,
@@ -190,6 +198,8 @@ def generate(
     scanned: dict = {"noise": noise}
     if controls is not None:
         scanned["controls"] = controls
+    if observed is not None:
+        scanned["observed"] = observed
 
     def step(carry: dict, now: dict) -> tuple[dict, Nested]:
         extra = now.get("controls")
@@ -197,18 +207,22 @@ def generate(
         sampled, particles = cell.generate(
             carry["particles"], past, carry["step"], now["noise"]
         )
-        active = ops.ones_like(carry["step"], dtype="bool")[None]
+        active = ops.ones_like(carry["step"], dtype="bool")
+        seen = now.get("observed", active)
+        sampled["observations"] = fill_missing(
+            sampled["observations"], seen, cell.center
+        )
         inputs = {
             "observations": sampled["observations"][None],
-            "observed": active,
-            "active": active,
+            "observed": seen[None],
+            "active": active[None],
         }
         if extra is not None:
             inputs["controls"] = extra[None]
-        _, _, observed = cell.encode(inputs, carry["observed"])
+        _, _, after = cell.encode(inputs, carry["observed"])
         carry = {
             "particles": particles,
-            "observed": observed,
+            "observed": after,
             "step": carry["step"] + 1,
         }
         return carry, sampled

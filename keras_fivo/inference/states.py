@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_fivo.arrays import load_arrays
 from keras_fivo.input_checks import as_arrays, lengths_of
+from keras_fivo.networks import check_steps
 from keras_fivo.smc import Never
 from keras_fivo.types import Nested
 
@@ -125,19 +126,25 @@ def check_state(state: Any, expected: dict) -> None:
     )
 
 
-def check_no_gap(state: dict, data: dict, nan_is_missing: bool) -> None:
-    """Refuses to go on after steps that a mask left out.
+def check_continuation(
+    cell: Any, state: dict, data: dict, nan_is_missing: bool
+) -> None:
+    """Refuses steps that cannot follow those of a state.
 
     Args:
+        cell: Whose proposal and twist may have weights of each step's own.
         state: The `state` of an earlier result.
         data: Inputs of the next steps; see `prepare_inputs`.
         nan_is_missing: Whether NaN stands for a missing entry.
 
     Raises:
-        ValueError: If a sequence does: the steps were missing, or padding.
+        ValueError: If a mask left out steps of a sequence that goes on, which
+            were missing, or padding; or if there are weights for fewer steps.
     """
     left_out = keras.ops.convert_to_numpy(state["left_out"])
-    if not left_out.any():
+    parts = [x for x in (cell.proposal, cell.twist) if x is not None]
+    limits = [x.max_steps for x in parts if x.max_steps is not None]
+    if not left_out.any() and not limits:
         return
     lengths = lengths_of(as_arrays(data), nan_is_missing)
     if left_out[lengths > 0].any():
@@ -148,6 +155,9 @@ def check_no_gap(state: dict, data: dict, nan_is_missing: bool) -> None:
             "number of steps of each sequence, to the filter that gave the "
             f"state. Received: state with left_out={left_out.tolist()} steps"
         )
+    for limit in limits:
+        steps = keras.ops.convert_to_numpy(state["step"]) + lengths
+        check_steps(int(steps.max()), limit)
 
 
 def check_noise(

@@ -17,7 +17,7 @@ from keras_fivo.inference.filtering import (
 )
 from keras_fivo.inference.smoothing import Smoother, SmoothingResult
 from keras_fivo.inference.states import (
-    check_no_gap,
+    check_continuation,
     check_noise,
     check_state,
     forms,
@@ -168,7 +168,7 @@ class LatentSequenceModel(TrainedModel):
                 lambda: forms(bound.initial_state(self.cell, batch)),
             )
             check_state(state, expected)
-            check_no_gap(state, data, self.nan_is_missing)
+            check_continuation(self.cell, state, data, self.nan_is_missing)
 
         def run(data: dict, noise: dict | None, state: dict | None) -> dict:
             result = filter_sequences(

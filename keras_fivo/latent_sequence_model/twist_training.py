@@ -74,16 +74,9 @@ def _sample(
         "observed": cell.initial_observed_state(rows),
         "step": ops.zeros((rows,), "int32"),
     }
-    found = generate(cell, start, noise, wide.get("controls"))
-    observed = wide["observed"]
-    observed = observed if len(observed.shape) == 3 else observed[..., None]
-    observations = ops.where(
-        observed,
-        ops.stop_gradient(found["observations"]),
-        ops.convert_to_tensor(cell.center),
-    )
-    latents = ops.stop_gradient(found["latents"])
-    return {**wide, "observations": observations}, latents
+    found = generate(cell, start, noise, wide.get("controls"), wide["observed"])
+    found = keras.tree.map_structure(ops.stop_gradient, found)
+    return {**wide, "observations": found["observations"]}, found["latents"]
 
 
 def _readings(

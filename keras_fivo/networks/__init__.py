@@ -3,3 +3,7 @@
 from keras_fivo.networks.network import Network as Network
 from keras_fivo.networks.recurrence import Recurrence as Recurrence
 from keras_fivo.networks.sizes import check_entries as check_entries
+from keras_fivo.networks.step_pairs import at_steps as at_steps
+from keras_fivo.networks.step_pairs import by_pair as by_pair
+from keras_fivo.networks.step_pairs import check_steps as check_steps
+from keras_fivo.networks.step_pairs import from_first_step as from_first_step

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_fivo.distributions import Distribution, Normal
+from keras_fivo.networks import at_steps, by_pair, from_first_step
 from keras_fivo.proposals.proposal import Proposal, ProposalSizes
 from keras_fivo.types import Nested, Tensor
 
@@ -122,10 +122,16 @@ class LinearSmoothingProposal(LinearFilteringProposal):
     grows with the square of the number of steps.
 
     Args:
-        num_steps: Number of steps of the longest sequence.
+        num_steps: Number of steps of the longest sequence, those before a
+            filter's state included.
     """
 
     sees_future = True
+
+    @property
+    def max_steps(self) -> int:
+        """Length of the longest sequence that it takes."""
+        return self.num_steps
 
     def data_kernel_shape(self, present_dim: int, latent_dim: int) -> tuple:
         """One matrix for each pair of a step and a later or the same one."""
@@ -134,34 +140,12 @@ class LinearSmoothingProposal(LinearFilteringProposal):
 
     def read(self, present: Tensor, step: Tensor, inputs: dict) -> Tensor:
         """The observations' part of the mean, `(time, batch, latent_dim)`."""
-        length = int(present.shape[0])
-        if length > self.num_steps:
-            raise ValueError(
-                "A smoothing proposal with parameters of each step's own "
-                f"takes sequences of up to {self.num_steps} steps. "
-                f"Received: sequences of {length} steps."
-            )
         active = ops.expand_dims(inputs["active"], -1)
         present = ops.where(active, present, ops.zeros_like(present))
-        kernels = ops.convert_to_tensor(self.data_kernel)
-        nothing = ops.zeros_like(kernels[:1])
-        table = ops.concatenate([kernels, nothing], axis=0)
-        pairs = pair_indices(self.num_steps)[:length, :length]
-        kernel = ops.take(table, pairs, axis=0)
-        return ops.einsum("sbd,tsdl->tbl", present, kernel)
+        present = from_first_step(present, step, self.num_steps)
+        kernel = by_pair(self.data_kernel, self.num_steps, gap=0)
+        return at_steps(ops.einsum("sbd,tsdl->tbl", present, kernel), step)
 
 
 def _take(weight: Any, step: Tensor) -> Tensor:
     return ops.take(ops.convert_to_tensor(weight), step, axis=0)
-
-
-def pair_indices(num_steps: int) -> np.ndarray:
-    """Index of the pair (t, s) of steps with s >= t, in the order of t, s.
-
-    Returns:
-        Int32 `(num_steps, num_steps)`; where s < t, one past the last pair.
-    """
-    later = np.triu(np.ones((num_steps, num_steps), bool))
-    indices = np.full((num_steps, num_steps), later.sum(), "int32")
-    indices[later] = np.arange(later.sum())
-    return indices

@@ -48,6 +48,11 @@ class Proposal(keras.layers.Layer):
     """Whether `look_ahead` reads observations after the step: such a
     proposal cannot stream."""
 
+    @property
+    def max_steps(self) -> int | None:
+        """Length of the longest sequence that it has weights for, if any."""
+        return None
+
     def build(self, sizes: ProposalSizes) -> None:
         """Creates the weights, if there are any."""
 

@@ -21,13 +21,7 @@ class ExactTwist(Twist):
     the bound is the log evidence. Missing entries are integrated out.
     """
 
-    def look_ahead(
-        self,
-        past: dict,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """Backward messages, as sums of squares in z_t."""
         if "parameters" not in past:
             raise TypeError(

@@ -45,7 +45,6 @@ class LookAheadTwist(LearnedTwist):
 
     def build(self, sizes: TwistSizes) -> None:
         """Creates the weights."""
-        super().build(sizes)
         hidden_units, units = self.hidden_units, self.recurrent_units
         units = int(units or sizes.recurrent_dim)
         options = {"dtype": self.dtype_policy}
@@ -69,26 +68,16 @@ class LookAheadTwist(LearnedTwist):
         last = self.network.dense[-1].kernel
         last.assign(ops.zeros(last.shape))
 
-    def look_ahead(
-        self,
-        past: dict,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """The backward RNN's part of the first layer, for all steps."""
         features = self.backward.run(present, inputs["active"], reverse=True)
-        known = [*known] or [None] * len(self.known)
-        ahead = self.network.read_ahead([*known, None, next_step(features)])
-        return {"network": ahead}
+        return {"network": self.network.read_ahead(next_step(features))}
 
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
         """Log r, `(rows,)`; see `Twist.log_twist`."""
-        value = self.network.call(
-            [*self.remaining(context), latent], look_ahead["network"]
-        )
+        value = self.network.call([*context, latent], look_ahead["network"])
         return ops.cast(ops.squeeze(value, -1), "float32")
 
     def get_config(self) -> dict:

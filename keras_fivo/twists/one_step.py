@@ -39,7 +39,6 @@ class OneStepTwist(LearnedTwist):
 
     def build(self, sizes: TwistSizes) -> None:
         """Creates the weights."""
-        super().build(sizes)
         if self.head is None:
             self.head = _like(sizes.emission)
         self.head.build(
@@ -52,29 +51,18 @@ class OneStepTwist(LearnedTwist):
         """Sets the head's bias, if it has one."""
         self.head.adapt(mean)
 
-    def look_ahead(
-        self,
-        past: dict,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
-        """The next observation, and what the head takes of what is known."""
-        found = {
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
+        """The next observation, and what is observed of it."""
+        return {
             "observations": next_step(inputs["observations"]),
             "observed": next_step(inputs["observed"]),
         }
-        if any(self.known):
-            found["head"] = self.head.read_ahead([*known, None])
-        return found
 
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
         """Log r, `(rows,)`; see `Twist.log_twist`."""
-        density = self.head.distribution(
-            [*self.remaining(context), latent], look_ahead.get("head")
-        )
+        density = self.head.distribution([*context, latent])
         return observed_log_prob(
             density, look_ahead["observations"], look_ahead["observed"]
         )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from keras_fivo.networks import at_steps, by_pair, from_first_step
 from keras_fivo.twists.twist import LearnedTwist, TwistSizes, quadratic_form
 from keras_fivo.types import Nested, Tensor
 
@@ -23,7 +23,8 @@ class QuadraticTwist(LearnedTwist):
     of steps.
 
     Args:
-        num_steps: Number of steps of the longest sequence.
+        num_steps: Number of steps of the longest sequence, those before a
+            filter's state included.
         objective: See `LearnedTwist`.
         num_samples: Number of model samples, likewise.
     """
@@ -43,9 +44,13 @@ class QuadraticTwist(LearnedTwist):
             )
         self.num_steps = int(num_steps)
 
+    @property
+    def max_steps(self) -> int:
+        """Length of the longest sequence that it takes."""
+        return self.num_steps
+
     def build(self, sizes: TwistSizes) -> None:
         """Creates the weights."""
-        super().build(sizes)
         size, pairs = sizes.latent_dim, self.num_steps * (self.num_steps - 1)
         self.bias, self.data_kernel, self.factor = (
             self.add_weight(
@@ -65,52 +70,27 @@ class QuadraticTwist(LearnedTwist):
             )
         )
 
-    def look_ahead(
-        self,
-        past: dict,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """`precision` and `shift` of all steps."""
-        length = int(present.shape[0])
-        if length > self.num_steps:
-            raise ValueError(
-                "A twist with weights of each step's own takes sequences of "
-                f"up to {self.num_steps} steps. "
-                f"Received: sequences of {length} steps."
-            )
+        number, step = self.num_steps, past["step"]
         observed = inputs["observed"]
         if len(observed.shape) == 3:
             observed = ops.any(observed, axis=-1)
         seen = ops.cast(observed, "float32")
         present = ops.cast(present, "float32") * ops.expand_dims(seen, -1)
-        kernel = self._by_pair(self.data_kernel, length)
+        present = from_first_step(present, step, number)
+        kernel = by_pair(self.data_kernel, number, gap=1)
         shift = ops.einsum("sbd,tsdl->tbl", present, kernel)
-        factor = self._by_pair(self.factor, length)
+        shift = shift + ops.expand_dims(ops.convert_to_tensor(self.bias), 1)
+        factor = by_pair(self.factor, number, gap=1)
         square = ops.sum(
             ops.expand_dims(factor, -2) * ops.expand_dims(factor, -3), axis=-1
         )
-        bias = ops.convert_to_tensor(self.bias)[:length]
+        precision = _added_up(from_first_step(seen, step, number), square)
         return {
-            "precision": self._added_up(seen, square),
-            "shift": shift + ops.expand_dims(bias, 1),
+            "precision": at_steps(precision, step),
+            "shift": at_steps(shift, step),
         }
-
-    def _added_up(self, seen: Tensor, square: Tensor) -> Tensor:
-        """Of `(step, later step, ...)` what is seen, `(step, batch, ...)`."""
-        # Of an `einsum` the gradient comes out as noise on JAX and a CPU.
-        shape = ops.shape(square)
-        flat = ops.reshape(square, (*shape[:2], -1))
-        added = ops.matmul(ops.transpose(seen), flat)
-        return ops.reshape(added, (shape[0], -1, *shape[2:]))
-
-    def _by_pair(self, weight: Any, length: int) -> Tensor:
-        """A weight as `(step, later step, ...)`, zero where not later."""
-        weight = ops.convert_to_tensor(weight)
-        table = ops.concatenate([weight, ops.zeros_like(weight[:1])], axis=0)
-        pairs = later_pairs(self.num_steps)[:length, :length]
-        return ops.take(table, pairs, axis=0)
 
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
@@ -123,13 +103,10 @@ class QuadraticTwist(LearnedTwist):
         return {**super().get_config(), "num_steps": self.num_steps}
 
 
-def later_pairs(num_steps: int) -> np.ndarray:
-    """Index of the pair (t, s) of steps with s > t, in the order of t, s.
-
-    Returns:
-        Int32 `(num_steps, num_steps)`; where s <= t, one past the last pair.
-    """
-    later = np.triu(np.ones((num_steps, num_steps), bool), k=1)
-    indices = np.full((num_steps, num_steps), later.sum(), "int32")
-    indices[later] = np.arange(later.sum())
-    return indices
+def _added_up(seen: Tensor, square: Tensor) -> Tensor:
+    """Of `(step, later step, ...)` what is seen, `(step, batch, ...)`."""
+    # Of an `einsum` the gradient comes out as noise on JAX and a CPU.
+    shape = ops.shape(square)
+    flat = ops.reshape(square, (*shape[:2], -1))
+    added = ops.matmul(ops.transpose(seen), flat)
+    return ops.reshape(added, (shape[0], -1, *shape[2:]))

@@ -21,8 +21,6 @@ class TwistSizes:
         latent_dim: Size of the latent as the twist reads it.
         present_dim: Size of the encoded observation.
         observation_dim: Size of an observation.
-        known_context: Which features of the context are known before the
-            loop; empty: none.
         emission: The cell's head, or None.
         hidden_units: Hidden sizes, where the twist leaves them open.
         recurrent_dim: Size of a backward recurrence, likewise.
@@ -33,7 +31,6 @@ class TwistSizes:
     latent_dim: int
     present_dim: int
     observation_dim: int
-    known_context: Sequence[bool] = ()
     emission: Any = None
     hidden_units: Sequence[int] = (32,)
     recurrent_dim: int = 32
@@ -61,6 +58,20 @@ class Twist(keras.layers.Layer):
     num_samples = 8
     """Number of model samples of each sequence, for `"density_ratio"`."""
 
+    @property
+    def has_own_objective(self) -> bool:
+        """Whether something other than the bound's gradient trains it.
+
+        Then the bound's gradient reaches the twist's own weights and nothing
+        else through log r.
+        """
+        return self.objective not in (None, "bound")
+
+    @property
+    def max_steps(self) -> int | None:
+        """Length of the longest sequence that it has weights for, if any."""
+        return None
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"name": "twist", **kwargs})
 
@@ -74,22 +85,17 @@ class Twist(keras.layers.Layer):
     def adapt(self, mean: Any) -> None:
         """Takes biases from the mean of the data, NumPy `(features,)`."""
 
-    def look_ahead(
-        self,
-        past: dict,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
-        """What `log_twist` needs of the observations, by time.
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
+        """What `log_twist` needs of the future, by time.
+
+        What belongs to the latent's own past is read by `log_twist`: the
+        objective `"density_ratio"` joins latents with the futures of others.
 
         Args:
             past: The cell's features of the past, `(time, batch, ...)`, with
                 the number of the `step`.
             present: Encoded observations, `(time, batch, size)`.
             inputs: The dict that the cell encoded.
-            known: The features of the context, `(time, batch, size)`, with
-                None for those that only the loop has; empty: all of them.
         """
         return {}
 
@@ -119,7 +125,11 @@ class LearnedTwist(Twist):
             r, are already as they will be weighed after the next resampling;
             or `"bound"`, as in the code of the FIVO paper: for training with
             relaxed resampling alone. Its gradient leaves out the choice of
-            ancestors, without which the twist learns the wrong way.
+            ancestors, without which the twist learns the wrong way. With
+            the first two the gradient of the bound for the weights of the
+            model leaves log r out: what it adds is zero in expectation where
+            r is exact, and a bias where it is not; `docs/twists.md` has the
+            numbers.
         num_samples: Number of model samples of each sequence, for
             `"density_ratio"`; 2 or more.
     """
@@ -143,18 +153,6 @@ class LearnedTwist(Twist):
             )
         self.objective = objective
         self.num_samples = int(num_samples)
-
-    def build(self, sizes: TwistSizes) -> None:
-        """Creates the weights."""
-        count = len(sizes.context_dims)
-        self.known = [*sizes.known_context] or [False] * count
-
-    def remaining(self, context: Sequence[Tensor]) -> list[Tensor | None]:
-        """The context with None for what was known before the loop."""
-        return [
-            None if known else feature
-            for known, feature in zip(self.known, context, strict=True)
-        ]
 
     def get_config(self) -> dict:
         """Constructor arguments."""

@@ -187,10 +187,24 @@ def test_more_particles_close_the_gap():
     assert gaps[0] > 2 * gaps[1] > 4 * gaps[2] > 8 * gaps[3] > 0
 
 
-@pytest.mark.parametrize("proposal", ["transition", "exact_filtering"])
+@pytest.mark.parametrize(
+    "proposal",
+    ["transition", "exact_filtering", "linear_filtering", "linear_smoothing"],
+)
 def test_pieces_give_the_same_as_the_whole(proposal):
     """Steps count from where the sequence began, in every sequence."""
+    if proposal == "linear_filtering":
+        proposal = kf.LinearFilteringProposal(STEPS)
+    elif proposal == "linear_smoothing":
+        proposal = kf.LinearSmoothingProposal(STEPS)
     cell, _ = cell_of(True, True, proposal=proposal)
+    if isinstance(proposal, kf.LinearSmoothingProposal):
+        # What it reads of later pieces no piece has.
+        piece = np.array([0, 1, 1, 1, 2, 2])
+        same = piece[:, None] == piece[None, :]
+        kernel = cell.proposal.data_kernel
+        seen = same[np.triu(np.ones_like(same))][:, None, None]
+        kernel.assign(numpy(kernel.value) * seen)
     arguments, bound = data(True), kf.FIVO(4)
     noise = bound.draw(cell, STEPS, BATCH, seed=3)
     whole = bound(cell, noise=noise, **arguments)
@@ -393,3 +407,7 @@ def test_proposals_refuse_cells_that_are_not_theirs():
     cell = built(kf.GHMMCell(proposal=kf.LinearSmoothingProposal(2)), 1)
     with pytest.raises(ValueError, match="Received: sequences of 3 steps"):
         kf.ELBO()(cell, x[:, :, :1])
+    model = kf.LatentSequenceModel(cell)
+    state = model.filter(x[:, :2, :1]).state
+    with pytest.raises(ValueError, match="Received: sequences of 3 steps"):
+        model.filter(x[:, 2:, :1], state=state)

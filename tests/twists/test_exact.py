@@ -133,6 +133,40 @@ def test_a_filter_goes_on_where_another_ended():
         )
 
 
+def test_a_twist_goes_on_with_the_weights_of_its_steps():
+    """Sequences may go on from different steps."""
+    made = kf.LatentSequenceModel(chain(kf.QuadraticTwist(STEPS)))
+    bound = kf.IWAE(3)
+    x, lengths = observations(), np.array([2, 1, 0])
+    noise = numpy(bound.draw(made.cell, 2 * STEPS, 3, seed=1))
+    whole = made.filter(x, bound, {"latent": noise["latent"][:, :STEPS]})
+    first = made.filter(
+        {"observations": x[:, :2], "lengths": lengths},
+        bound,
+        {"latent": noise["latent"][:, :2]},
+    )
+    rest, latent = np.zeros_like(x), np.zeros_like(noise["latent"][:, :STEPS])
+    for b, start in enumerate(lengths):
+        rest[b, : STEPS - start] = x[b, start:]
+        latent[b, : STEPS - start] = noise["latent"][b, start:STEPS]
+    last = made.filter(
+        {"observations": rest, "lengths": STEPS - lengths},
+        bound,
+        {"latent": latent},
+        first.state,
+    )
+    for b, start in enumerate(lengths):
+        for name in ("latents", "log_twist"):
+            np.testing.assert_allclose(
+                numpy(getattr(last, name))[b, : STEPS - start],
+                numpy(getattr(whole, name))[b, start:],
+                rtol=1e-4,
+                atol=1e-5,
+            )
+    with pytest.raises(ValueError, match="Received: sequences of 5 steps"):
+        made.filter(x[:, :3], bound, state=first.state)
+
+
 def test_without_resampling_training_leaves_the_twist_out():
     cell, plain = chain(kf.QuadraticTwist(STEPS)), chain(None)
     x = observations()
