@@ -199,7 +199,8 @@ class Bound(Configurable):
             return None
         if isinstance(self.criterion, Never) and not keep_paths:
             return None
-        return Twisted(cell, self.scheme.blends)
+        detached = cell.twist.own_objective is not None
+        return Twisted(cell, self.scheme.blends, detached)
 
     def initial_state(self, cell: Any, batch: int) -> dict:
         """The state before the first step."""
@@ -313,8 +314,7 @@ def _encode(
         "observed": inputs["observed"],
     }
     if twist is not None:
-        look_ahead = cell.twist_look_ahead(numbered, present, inputs)
-        encoded["twist"] = twist.inputs(look_ahead, inputs["active"])
+        encoded["twist"] = twist.inputs(numbered, present, inputs)
     return encoded, observed_state
 
 

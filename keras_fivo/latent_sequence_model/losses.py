@@ -49,8 +49,7 @@ def bound_loss(
 
 def own_objective(twist: Any) -> str | None:
     """Returns the objective of a twist's own weights; None: the bound."""
-    objective = None if twist is None else twist.objective
-    return None if objective == "bound" else objective
+    return None if twist is None else twist.own_objective
 
 
 def twist_loss(

@@ -13,6 +13,11 @@ from keras_fivo.types import Nested, Tensor
 class TwistedModel(StateSpaceModel, Protocol):
     """A model that says what its twist reads, and what that gives."""
 
+    def twist_look_ahead(
+        self, past: dict, present: Nested, inputs: dict
+    ) -> Nested:
+        """What log r needs of the observations, `(time, batch, ...)`."""
+
     def read_by_twist(self, context: Nested, embedded: Tensor) -> dict:
         """What `propose` keeps as `twist`, where inputs have a `twist`."""
 
@@ -35,18 +40,26 @@ class Twisted:
     Attributes:
         model: Proposes, weighs and gives log r.
         blends: Whether the scheme blends particles.
+        detached: Whether log r has gradients for the twist's own weights
+            alone.
     """
 
     model: Any
     blends: bool = False
+    detached: bool = False
 
-    def inputs(self, look_ahead: Nested, active: Tensor) -> dict:
+    def inputs(self, past: dict, present: Nested, inputs: dict) -> dict:
         """What `propose` takes as `twist`, time first.
 
         Args:
-            look_ahead: What log r needs, `(time, batch, ...)`.
-            active: Bool `(time, batch)`.
+            past: The features of the past, `(time, batch, ...)`.
+            present: Encoded observations, likewise.
+            inputs: What was encoded, with `active`.
         """
+        active = inputs["active"]
+        look_ahead = self.model.twist_look_ahead(
+            self._detach(past), self._detach(present), inputs
+        )
         never = ops.zeros_like(active[:1])
         found = {
             "look_ahead": look_ahead,
@@ -80,7 +93,7 @@ class Twisted:
             inputs, states["model"]
         )
         now, before = inputs["twist"], states["twist"]
-        read = record.pop("twist")
+        read = self._detach(record.pop("twist"))
         log_twist = self._value(read, now["look_ahead"], now["continues"])
         carried = log_twist
         if self.blends:
@@ -95,6 +108,11 @@ class Twisted:
             record,
             proposed,
         )
+
+    def _detach(self, tree: Nested) -> Nested:
+        if not self.detached:
+            return tree
+        return keras.tree.map_structure(ops.stop_gradient, tree)
 
     def _value(self, read: dict, look_ahead: Nested, counts: Tensor) -> Tensor:
         value = self.model.log_twist(read, look_ahead)

@@ -59,13 +59,13 @@ class Twist(keras.layers.Layer):
     """Number of model samples of each sequence, for `"density_ratio"`."""
 
     @property
-    def has_own_objective(self) -> bool:
-        """Whether something other than the bound's gradient trains it.
+    def own_objective(self) -> str | None:
+        """What trains the weights of the twist alone; None: the bound.
 
-        Then the bound's gradient reaches the twist's own weights and nothing
-        else through log r.
+        Where there is one, the bound's gradient reaches the twist's weights
+        and nothing else through log r.
         """
-        return self.objective not in (None, "bound")
+        return None if self.objective == "bound" else self.objective
 
     @property
     def max_steps(self) -> int | None:

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_fivo as kf
 from tests.reference.examples import numpy, randomize, vrnn
+from tests.reference.gradients import gradients
 
 STEPS, RUNS = 4, 4000
 MASK = np.ones((3, STEPS), bool)
@@ -197,3 +199,40 @@ def test_twists_that_do_not_fit_are_refused():
         ALWAYS(chain(kf.QuadraticTwist(3)), observations())
     with pytest.raises(TypeError, match="Received: a cell whose past has"):
         ALWAYS(vrnn(False, twist="exact"), np.zeros((1, 2, 3), "float32"))
+
+
+class Constant(kf.QuadraticTwist):
+    """A twist whose values are numbers."""
+
+    def log_twist(self, context, latent, look_ahead):
+        return ops.stop_gradient(super().log_twist(context, latent, look_ahead))
+
+
+@pytest.mark.parametrize("objective", ["density_ratio", "temporal_difference"])
+def test_the_model_learns_as_if_the_twist_were_a_constant(objective):
+    """Unless the bound trains the twist too; its own weights always move."""
+    made = {
+        "mine": chain(kf.QuadraticTwist(STEPS, objective), "filtering"),
+        "constant": chain(Constant(STEPS, "bound"), "filtering"),
+        "whole": chain(kf.QuadraticTwist(STEPS, "bound"), "filtering"),
+    }
+    x, found = observations(), {}
+    for name, cell in made.items():
+        noise = ALWAYS.draw(cell, STEPS, 3, seed=1)
+        variables = cell.trainable_variables
+        values = gradients(
+            lambda cell=cell, noise=noise: ops.sum(
+                ALWAYS(cell, x, noise=noise).log_evidence
+            ),
+            variables,
+        )
+        found[name] = {
+            v.path.partition("/")[2]: value
+            for v, value in zip(variables, values, strict=True)
+        }
+    assert set(found["mine"]) == set(found["whole"])
+    for path, mine in found["mine"].items():
+        own = path.startswith("twist/")
+        right, wrong = ("whole", "constant") if own else ("constant", "whole")
+        np.testing.assert_allclose(mine, found[right][path], 1e-4, 1e-5)
+        assert np.abs(mine - found[wrong][path]).max() > 1e-3, path
