@@ -67,7 +67,8 @@ def _sample(
     cell: Any, inputs: dict, noise: dict, count: int
 ) -> tuple[dict, Tensor]:
     """Inputs with sampled observations, `(time, batch * count, ...)`."""
-    wide = keras.tree.map_structure(lambda x: _repeat(x, count), inputs)
+    names = ("observations", "observed", "active", "controls")
+    wide = {x: _repeat(inputs[x], count) for x in names if x in inputs}
     rows = int(ops.shape(wide["active"])[1])
     start = {
         "particles": cell.get_initial_state(rows),

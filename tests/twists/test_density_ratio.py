@@ -97,32 +97,43 @@ def test_the_recurrent_state_belongs_to_its_own_latent():
     assert abs(loss[:-1][counts].mean() - np.log(3)) > 1e-3
 
 
-def test_it_learns_nothing_where_the_future_does_not_depend_on_the_latent():
-    """Though z_t tells of h_t, and h_t of the future."""
+def independent():
+    """A built SRNN whose observations depend on h_t alone, as z_t does."""
     cell = srnn(
         controls=False,
+        latent_dim=1,
+        hidden_units=[],
         emission="normal",
         proposal="transition",
         twist=kf.LookAheadTwist([8], 4),
     )
-    randomize(cell, size=0.8)
+    randomize(cell.recurrence, size=2.0)
+    size, head = cell.recurrence.output_dim, cell.transition.network.dense[-1]
+    kernel = np.zeros(head.kernel.shape)
+    kernel[:size, 0] = 4.0 * np.random.default_rng(1).standard_normal(size)
+    head.kernel.assign(kernel)
+    head.bias.assign([0.0, -1.5])
     emission = cell.emission.network.dense[0].kernel
-    blind = numpy(emission)
+    blind = numpy(emission).copy()
     blind[: cell.latent_encoding_dim] = 0.0
     emission.assign(blind)
     start = cell.twist.network.dense[-1].kernel
     start.assign(ops.zeros(start.shape))  # r = 1
+    return cell
+
+
+def test_it_learns_nothing_where_the_future_does_not_depend_on_the_latent():
+    """Though each latent tells of its h_t, which the future depends on."""
+    cell = independent()
     for layer in cell._flatten_layers(include_self=False, recursive=False):
         layer.trainable = layer is cell.twist
     bound = kf.FIVO(8, "multinomial", "always")
     model = kf.LatentSequenceModel(cell, bound, seed=1)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(keras.optimizers.Adam(0.02))
     model.build((None, None, FEATURES))
     x = numpy(model.sample(STEPS, 32, seed=3))
-    plain = numpy(kf.ELBO()(cell, x, seed=2).log_evidence)  # the exact one
+    exact = numpy(kf.ELBO()(cell, x, seed=2).log_evidence)
     model.fit(np.concatenate([x] * 100), batch_size=32, epochs=1, verbose=0)
     found = model.filter(x)
-    spread = numpy(found.log_twist)[:, :-1].std(-1).mean()
-    gap = plain - numpy(found.log_evidence)
-    assert spread < 0.1
-    assert abs(gap.mean()) < 0.01
+    assert numpy(found.log_twist)[:, :-1].std(-1).mean() < 0.05
+    assert abs(np.mean(exact - numpy(found.log_evidence))) < 0.01
