@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": set(),
     "presets": set(),
     "seeds": {"types"},
-    "distributions": set(),
+    "distributions": {"backend"},
     "networks": {"backend"},
     "smc": {"backend"},
     "linear_gaussian": {"distributions", "backend"},

@@ -8,11 +8,15 @@ from keras_fivo.backend.products import linear as linear
 _NAME = keras.backend.backend()
 
 if _NAME == "jax":
+    from keras.ops import cholesky as cholesky
+
     from keras_fivo.backend.jax import Trainer as Trainer
     from keras_fivo.backend.jax import compiled as compiled
     from keras_fivo.backend.jax import scan as scan
     from keras_fivo.backend.noise import draw as draw
 elif _NAME == "tensorflow":
+    from tensorflow.linalg import cholesky as cholesky
+
     from keras_fivo.backend.tensorflow import Trainer as Trainer  # type: ignore
     from keras_fivo.backend.tensorflow import compiled as compiled
     from keras_fivo.backend.tensorflow import draw as draw
@@ -20,6 +24,7 @@ elif _NAME == "tensorflow":
 elif _NAME == "torch":
     from keras_fivo.backend.noise import draw as draw
     from keras_fivo.backend.torch import Trainer as Trainer  # type: ignore
+    from keras_fivo.backend.torch import cholesky as cholesky
     from keras_fivo.backend.torch import compiled as compiled
     from keras_fivo.backend.torch import scan as scan
 else:

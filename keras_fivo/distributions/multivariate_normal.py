@@ -4,6 +4,7 @@ import math
 
 from keras import ops
 
+from keras_fivo import backend
 from keras_fivo.distributions.distribution import Distribution
 from keras_fivo.distributions.normal import Normal
 from keras_fivo.types import Tensor
@@ -146,4 +147,4 @@ def _marginal(factor: Tensor, mask: Tensor) -> Tensor:
     covariance = ops.matmul(factor, ops.swapaxes(factor, -1, -2))
     both = ops.logical_and(ops.expand_dims(mask, -1), ops.expand_dims(mask, -2))
     identity = ops.eye(int(mask.shape[-1]), dtype=covariance.dtype)
-    return ops.cholesky(ops.where(both, covariance, identity))
+    return backend.cholesky(ops.where(both, covariance, identity))

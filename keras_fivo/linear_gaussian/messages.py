@@ -63,7 +63,7 @@ def _observed_emission(steps: dict, observed: Tensor) -> tuple[Tensor, Tensor]:
     noise = square(steps["emission_factor"])
     identity = ops.eye(int(noise.shape[-1]), dtype=noise.dtype)
     both = ops.logical_and(row, column)
-    return matrix, ops.cholesky(ops.where(both, noise, identity))
+    return matrix, backend.cholesky(ops.where(both, noise, identity))
 
 
 def _condensed(root: Tensor, target: Tensor) -> dict:

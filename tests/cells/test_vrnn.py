@@ -145,10 +145,10 @@ def test_it_equals_the_numpy_loop(name):
     np.testing.assert_allclose(
         numpy(result.kl), [f.kl for f in filters], rtol=1e-4, atol=2e-5
     )
-    check_state(numpy(result.state), filters)
+    check_state(numpy(result.state), filters, "lengths" in arguments)
 
 
-def check_state(state, filters):
+def check_state(state, filters, lengths=True):
     recurrent = [
         np.concatenate(x) for x in zip(*(f.rnn for f in filters), strict=True)
     ]
@@ -165,6 +165,10 @@ def check_state(state, filters):
             )
         },
         "step": np.stack([f.length for f in filters]),
+        # Steps after the last observed one, where a mask alone told it.
+        "left_out": np.array(
+            [0 if lengths else STEPS - f.length for f in filters]
+        ),
     }
     for mine, theirs in zip(
         keras.tree.flatten(state), keras.tree.flatten(expected), strict=True
