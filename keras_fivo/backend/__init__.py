@@ -8,7 +8,7 @@ from keras_fivo.backend.products import linear as linear
 _NAME = keras.backend.backend()
 
 if _NAME == "jax":
-    from keras.ops import cholesky as cholesky
+    from jax.numpy.linalg import cholesky as cholesky
 
     from keras_fivo.backend.jax import Trainer as Trainer
     from keras_fivo.backend.jax import compiled as compiled
