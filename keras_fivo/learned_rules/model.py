@@ -86,7 +86,6 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
             )
             for i, value in enumerate(keras.tree.flatten(first))
         ]
-        self.built = True
 
     @property
     def base(self) -> BaseWeights:

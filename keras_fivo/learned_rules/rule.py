@@ -93,7 +93,7 @@ class LocalUpdateRule(keras.layers.Layer):
         self.top_units = _sizes("top_units", top_units)
         (self.delta_dim,) = _sizes("delta_dim", [delta_dim])
         (self.rank,) = _sizes("rank", [rank])
-        self.embedding_dim = embedding_dim
+        self.embedding_dim: Any = embedding_dim
         self.identical_updates = bool(identical_updates)
         self.learning_rate = float(learning_rate)
         self._make_layers()
@@ -144,7 +144,6 @@ class LocalUpdateRule(keras.layers.Layer):
         self.kernel_change.build(self.units[-1])
         if not self.identical_updates:
             self.backward_change.build(self.units[-1])
-        self.built = True
 
     def step(
         self,
@@ -195,7 +194,8 @@ class LocalUpdateRule(keras.layers.Layer):
         """Hidden states and error signals, from the embedding down."""
         delta = self._delta_of_embedding(xs[-1])
         zero = ops.zeros_like(xs[0][..., 0, :])
-        hidden, deltas = [], []
+        hidden: list = []
+        deltas: list = []
         for layer in reversed(range(len(xs))):
             below = base.kernels[layer - 1] if layer else None
             above = base.kernels[layer] if layer + 1 < len(xs) else None
@@ -275,8 +275,8 @@ class LocalUpdateRule(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Constructor arguments."""
-        names = ("units", "top_units", "delta_dim", "rank", "embedding_dim")
-        names += ("identical_updates", "learning_rate")
+        names = ["units", "top_units", "delta_dim", "rank", "embedding_dim"]
+        names += ["identical_updates", "learning_rate"]
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}
 

@@ -105,7 +105,7 @@ class _Lifted:
 
     def __call__(self, weights: list, carry: Nested, inputs: Nested) -> Any:
         """The last carry and the outputs."""
-        run = jax.custom_vjp(lambda *arguments: self._run(*arguments, [])[0])
+        run = jax.custom_vjp(lambda given, rest: self._run(given, rest, [])[0])
         run.defvjp(self._forward, self._backward)
         return run(weights, (carry, inputs, self.closed))
 

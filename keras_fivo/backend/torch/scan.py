@@ -17,7 +17,9 @@ except (ImportError, AttributeError) as error:
     # It leans on interfaces of PyTorch that another version may lack.
     _lacking = f"cannot be traced with PyTorch {torch.__version__} ({error})"
 
-    def find_program(*arguments: Any) -> Any:
+    def find_program(  # type: ignore[misc]
+        recording: Any, carry: Nested, now: Nested, mode: str
+    ) -> Any:
         """Says why no step can be traced."""
         raise Untraceable(_lacking)
 
