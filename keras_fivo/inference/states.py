@@ -74,6 +74,9 @@ def load_state(path: str) -> dict:
             f"again ({type(error).__name__}: {str(error)[:200]}). "
             f"Received: path={path!r} with entries {sorted(arrays)[:8]}"
         ) from error
+    if "step" in state and "left_out" not in state:
+        # Files of the first version do not have it: nothing was left out.
+        state["left_out"] = keras.ops.zeros_like(state["step"])
     return state
 
 

@@ -97,3 +97,11 @@ def test_what_a_kill_left_behind_is_overwritten(tmp_path, monkeypatch):
     monkeypatch.undo()
     kf.save_state(path, STATE)
     assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_a_state_of_the_first_version_left_nothing_out(tmp_path):
+    path = str(tmp_path / "state.npz")
+    kf.save_state(path, {"step": np.array([3, 5], "int32")})
+    state = kf.load_state(path)
+    left_out = keras.ops.convert_to_numpy(state["left_out"])
+    assert left_out.tolist() == [0, 0] and left_out.dtype == np.int32
