@@ -8,16 +8,14 @@ from keras_fivo.backend.products import linear as linear
 _NAME = keras.backend.backend()
 
 if _NAME == "jax":
-    from jax.numpy.linalg import cholesky as cholesky
-
     from keras_fivo.backend.jax import Trainer as Trainer
+    from keras_fivo.backend.jax import cholesky as cholesky
     from keras_fivo.backend.jax import compiled as compiled
     from keras_fivo.backend.jax import scan as scan
     from keras_fivo.backend.noise import draw as draw
 elif _NAME == "tensorflow":
-    from tensorflow.linalg import cholesky as cholesky
-
     from keras_fivo.backend.tensorflow import Trainer as Trainer  # type: ignore
+    from keras_fivo.backend.tensorflow import cholesky as cholesky
     from keras_fivo.backend.tensorflow import compiled as compiled
     from keras_fivo.backend.tensorflow import draw as draw
     from keras_fivo.backend.tensorflow import scan as scan

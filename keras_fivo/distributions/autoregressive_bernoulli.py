@@ -74,7 +74,7 @@ class AutoregressiveBernoulli(Distribution):
                 "AutoregressiveBernoulli is a joint density: single entries "
                 "cannot be left out. Pass a mask of whole steps, (batch, "
                 "time), or use an emission with independent entries. "
-                f"Received: mask={mask!r}"
+                f"Received: mask of shape {tuple(mask.shape)}"
             )
         return super().log_prob(value)
 

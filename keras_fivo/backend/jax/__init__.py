@@ -1,5 +1,7 @@
 """The scan and the training step on JAX."""
 
+from jax.numpy.linalg import cholesky as cholesky
+
 from keras_fivo.backend.jax.scan import scan as scan
 from keras_fivo.backend.jax.trainer import Trainer as Trainer
 from keras_fivo.backend.jax.trainer import compiled as compiled

@@ -1,5 +1,7 @@
 """The scan, the random numbers and the training step on TensorFlow."""
 
+from tensorflow.linalg import cholesky as cholesky
+
 from keras_fivo.backend.tensorflow.noise import draw as draw
 from keras_fivo.backend.tensorflow.scan import scan as scan
 from keras_fivo.backend.tensorflow.trainer import Trainer as Trainer
