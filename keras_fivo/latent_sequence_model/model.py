@@ -218,15 +218,16 @@ class LatentSequenceModel(TrainedModel):
         sizes = (num_steps, batch, num_samples)
         if noise is not None:
             smoother.check_noise(noise, *sizes)
+        else:
+            with drawing_from(self.filter_seed_generator, seed, "smooth"):
+                noise = smoother.draw(*sizes, self.filter_seed_generator)
 
-        def run(data: dict, noise: dict | None) -> dict:
+        def run(data: dict, noise: dict) -> dict:
             inputs = prepare_inputs(data, self.cell.center, self.nan_is_missing)
-            drawn = noise or smoother.draw(*sizes, self.filter_seed_generator)
-            return smoother(inputs, drawn)
+            return smoother(inputs, noise)
 
-        key = ("smooth", method, lag, key_of(bound), sizes)
-        with drawing_from(self.filter_seed_generator, seed, "smooth"):
-            found = self._functions(key, run, data, noise)
+        key = ("smooth", method, lag, key_of(bound))
+        found = self._functions(key, run, data, noise)
         return SmoothingResult(method=method, **found)
 
     def sample(
@@ -256,9 +257,8 @@ class LatentSequenceModel(TrainedModel):
             num_samples, num_steps, features)`, without the prefix; NaN after
             a prefix that killed all particles.
         """
-        samples = self._generate(
-            prefix, num_steps, num_samples, controls, num_particles, seed
-        )["samples"]
+        given = (prefix, num_steps, num_samples, controls, num_particles, seed)
+        samples = self._generate(*given)["samples"]
         return samples[0] if prefix is None else samples
 
     def forecast(

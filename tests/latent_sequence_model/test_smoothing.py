@@ -33,7 +33,7 @@ def assert_mean_is(values, expected, allowance):
 @pytest.mark.parametrize(("method", "lag"), PARTICLE_METHODS)
 def test_moments_and_samples_are_those_of_the_exact_posterior(method, lag):
     """Weighted particles have a bias of the order of variance / particles."""
-    repeats, particles = 100, 200
+    repeats, particles = 80, 200
     made, values = linear_gaussian()
     found = made.smooth(
         sequences(repeats),
