@@ -61,7 +61,10 @@ class Trainer:
         finite, counted = sums[0] == 0, sums[1] > 0
         moved = [x.value for x in (*variables, *self.optimizer.variables)]
         kept = [tf.identity(x) for x in moved]
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if variables:
+            self.optimizer.apply_gradients(
+                zip(gradients, variables, strict=True)
+            )
         # An optimizer that scales losses must see what is not finite.
         scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         stays = counted if scales else finite & counted
