@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras import ops
+import numpy as np
 
 from keras_fivo.bounds import Bound
 from keras_fivo.inputs import as_dict, noise_time_first, prepare_inputs
@@ -64,11 +64,11 @@ def one_step(observation: Any) -> dict:
         observation: `(batch, ...)`, or a dict of it as `observations` with
             `mask`, `controls` and `lengths` that have no axis of time.
     """
-    data = {
-        key: value if key == "lengths" else ops.expand_dims(value, 1)
-        for key, value in as_dict(observation).items()
-    }
+    data = {}
+    for key, value in as_dict(observation).items():
+        # NumPy stays NumPy, so that values can be checked before they move.
+        array = value if hasattr(value, "shape") else np.asarray(value)
+        data[key] = array if key == "lengths" else array[:, None]
     if "lengths" not in data:
-        batch = data["observations"].shape[0]
-        data["lengths"] = ops.ones((batch,), "int32")
+        data["lengths"] = np.ones(data["observations"].shape[:1], "int32")
     return data

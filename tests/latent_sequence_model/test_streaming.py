@@ -194,3 +194,12 @@ def test_a_proposal_that_looks_ahead_cannot_stream():
     with pytest.raises(ValueError, match="Received: proposal="):
         made.step(observations[:, 0])
     assert numpy(made.log_evidence(observations)).shape == (BATCH,)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.5])
+def test_a_step_refuses_values_that_cannot_be(value):
+    observations = data(controls=False)["observations"][:, 0]
+    observations[0, 0] = value
+    for given in (observations, observations.tolist()):
+        with pytest.raises(ValueError, match="Received: "):
+            model().step(given)
