@@ -1,6 +1,7 @@
 """Generative models of sequences with uncertainty, for Keras 3."""
 
 from keras_fivo import linear_gaussian as linear_gaussian
+from keras_fivo import metrics as metrics
 from keras_fivo.arrays import load_arrays as load_arrays
 from keras_fivo.bounds import ELBO as ELBO
 from keras_fivo.bounds import FIVO as FIVO

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arrays": set(),
     "backend": set(),
     "inputs": set(),
-    "metrics": set(),
+    "metrics": {"inputs"},
     "presets": set(),
     "seeds": {"types"},
     "distributions": {"backend"},
