@@ -12,6 +12,7 @@ if _NAME == "jax":
     from keras_fivo.backend.jax import cholesky as cholesky
     from keras_fivo.backend.jax import compiled as compiled
     from keras_fivo.backend.jax import scan as scan
+    from keras_fivo.backend.jax import value_and_grad as value_and_grad
     from keras_fivo.backend.noise import draw as draw
 elif _NAME == "tensorflow":
     from keras_fivo.backend.tensorflow import Trainer as Trainer  # type: ignore
@@ -19,12 +20,14 @@ elif _NAME == "tensorflow":
     from keras_fivo.backend.tensorflow import compiled as compiled
     from keras_fivo.backend.tensorflow import draw as draw
     from keras_fivo.backend.tensorflow import scan as scan
+    from keras_fivo.backend.tensorflow import value_and_grad as value_and_grad
 elif _NAME == "torch":
     from keras_fivo.backend.noise import draw as draw
     from keras_fivo.backend.torch import Trainer as Trainer  # type: ignore
     from keras_fivo.backend.torch import cholesky as cholesky
     from keras_fivo.backend.torch import compiled as compiled
     from keras_fivo.backend.torch import scan as scan
+    from keras_fivo.backend.torch import value_and_grad as value_and_grad
 else:
     raise ValueError(
         "keras_fivo runs on the TensorFlow, JAX and PyTorch backends of "
