@@ -7,11 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_fivo import backend
 from keras_fivo.checks import check_count
-from keras_fivo.inputs import noise_time_first, prepare_inputs
+from keras_fivo.inputs import prepare_inputs
 from keras_fivo.lookup import Configurable, find
-from keras_fivo.seeds import stream
+from keras_fivo.noise import Noise, Source, check_noise
 from keras_fivo.smc import (
     Criterion,
     FilterResult,
@@ -64,35 +63,46 @@ class Bound(Configurable):
 
         Returns:
             A dict of `latent`, `(batch, time, particles, *noise_shape)`;
-            `resampling`, `(batch, time, ...)` in the scheme's shape, unless
-            the criterion is `Never`; and `dropout`, a dict of uniforms
-            `(batch, size)`, if the cell has dropout and `training`.
+            `proposal`, `(batch, time, particles, ...)`, if the cell's proposal
+            has noise of its own; `resampling`, `(batch, time, ...)` in the
+            scheme's shape, unless the criterion is `Never`; and `dropout`, a
+            dict of uniforms `(batch, size)`, if the cell has dropout and
+            `training`.
         """
-        noise = self._draw(cell, num_steps, batch, seed, training)
-        return noise_time_first(noise)
+        sources = self.sources(cell, num_steps, batch, training)
+        return Noise.draw(sources, seed).arrays()
 
-    def _draw(
-        self, cell: Any, num_steps: int, batch: int, seed: Any, training: bool
+    def sources(
+        self, cell: Any, num_steps: int, batch: int, training: bool = False
     ) -> dict:
-        shape = (num_steps, batch)
-        noise = {
-            "latent": backend.draw(
-                cell.noise,
-                (*shape, self.num_particles, *cell.noise_shape),
-                stream(seed, "latent"),
-            )
+        """Returns what the noise of a pass is drawn from; see `Noise.draw`.
+
+        Args:
+            cell: The `LatentCell` to run.
+            num_steps: Number of time steps.
+            batch: Number of sequences.
+            training: Whether dropout masks are drawn too.
+        """
+        shape, count = (num_steps, batch), self.num_particles
+        rows = (*shape, count)
+        sources: dict[str, Any] = {
+            "latent": Source.of(cell.noise, *rows, *cell.noise_shape)
         }
+        own = cell.proposal.noise_shape(cell.noise_shape)
+        if own is not None:
+            sources["proposal"] = Source.of("normal", *rows, *own)
         if not isinstance(self.criterion, Never):
-            noise["resampling"] = self.scheme.draw(
-                shape, self.num_particles, stream(seed, "resampling")
+            sources["resampling"] = Source(
+                (*shape, *self.scheme.noise_shape(count)),
+                lambda seed: self.scheme.draw(shape, count, seed),
             )
-        sizes = cell.dropout_sizes() if training else {}
-        if sizes:
-            noise["dropout"] = {
-                name: backend.draw("uniform", (batch, size), stream(seed, name))
-                for name, size in sizes.items()
+        masks = cell.dropout_sizes() if training else {}
+        if masks:
+            sources["dropout"] = {
+                name: Source.of("uniform", batch, size)
+                for name, size in masks.items()
             }
-        return noise
+        return sources
 
     def __call__(
         self,
@@ -129,15 +139,18 @@ class Bound(Configurable):
             "lengths": lengths,
         }
         inputs = prepare_inputs(data, cell.center)
+        given = None
         if noise is not None:
-            noise = noise_time_first(noise)
-        return self.run(cell, inputs, noise, state, seed=seed)
+            sources = self.sources(cell, *ops.shape(inputs["active"]))
+            check_noise(noise, sources, "bound.draw")
+            given = Noise.from_arrays(noise)
+        return self.run(cell, inputs, given, state, seed=seed)
 
     def run(
         self,
         cell: Any,
         inputs: dict,
-        noise: dict | None = None,
+        noise: Noise | None = None,
         state: dict | None = None,
         *,
         seed: SeedLike = None,
@@ -150,7 +163,7 @@ class Bound(Configurable):
         Args:
             cell: A built `LatentCell`.
             inputs: As from `prepare_inputs`.
-            noise: As from `draw`, but with time first.
+            noise: All random numbers; drawn from `seed` if not given.
             state: The `state` of an earlier result.
             seed: Seed, or seed generator, where noise is not given.
             training: Whether dropout masks are drawn.
@@ -159,11 +172,11 @@ class Bound(Configurable):
         """
         num_steps, batch = ops.shape(inputs["active"])
         if noise is None:
-            noise = self._draw(cell, num_steps, batch, seed, training)
+            sources = self.sources(cell, num_steps, batch, training)
+            noise = Noise.draw(sources, seed)
         if state is None:
             state = self.initial_state(cell, batch)
-        if "dropout" in noise:
-            inputs = {**inputs, "dropout": noise["dropout"]}
+        inputs = {**inputs, **noise.present("dropout")}
         twist = self._twist_of(cell, keep_paths)
         model_inputs, observed_state = _encode(cell, inputs, state, twist)
         result = particle_filter(
@@ -174,7 +187,7 @@ class Bound(Configurable):
                 "active": inputs["active"],
                 "step": model_inputs["step"],
             },
-            {"model": noise["latent"], "resampling": noise.get("resampling")},
+            noise,
             num_particles=self.num_particles,
             scheme=self.scheme,
             criterion=self.criterion,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_fivo.axes import time_first
 from keras_fivo.types import Tensor
 
 KEYS = ("observations", "mask", "lengths", "controls")
@@ -165,20 +166,6 @@ def fill_missing(observations: Tensor, observed: Tensor, center: Any) -> Tensor:
     """
     observed = _per_entry(observed, observations)
     return ops.where(observed, observations, ops.convert_to_tensor(center))
-
-
-def time_first(x: Tensor) -> Tensor:
-    """Swaps the first two axes."""
-    x = ops.convert_to_tensor(x)
-    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
-
-
-def noise_time_first(noise: dict) -> dict:
-    """Swaps the first two axes of all noise but dropout's, which has none."""
-    return {
-        name: value if name == "dropout" else time_first(value)
-        for name, value in noise.items()
-    }
 
 
 def _per_entry(observed: Tensor, observations: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import keras_fivo as kf
 from keras_fivo.bounds import get_bound
 from keras_fivo.inputs import prepare_inputs
+from keras_fivo.noise import Noise
 from tests.reference import gaussian_chain
 from tests.reference.examples import BATCH, STEPS, data, numpy, vrnn
 from tests.reference.gradients import gradients
@@ -67,12 +68,9 @@ def test_elbo_of_many_particles_is_the_mean_of_elbos():
 def test_emissions_after_the_loop_equal_those_in_it(bound, dropout):
     cell = vrnn(dropout=dropout)
     inputs = prepare_inputs(data(mask="entries"), cell.center)
-    noise = {
-        name: x if name == "dropout" else keras.ops.swapaxes(x, 0, 1)
-        for name, x in bound.draw(
-            cell, STEPS, BATCH, seed=0, training=True
-        ).items()
-    }
+    noise = Noise.from_arrays(
+        bound.draw(cell, STEPS, BATCH, seed=0, training=True)
+    )
     results = [
         bound.run(cell, inputs, noise, keep_paths=keep)
         for keep in (True, False)

@@ -44,7 +44,7 @@ DRAWS = {
     "fixed_lag": (lambda: smoothing("fixed_lag", 2), 3),
     "bound": (lambda: chain()[1].draw(chain()[0], SIZE, SIZE, 3), 2),
     "generation": (
-        lambda: draw_generation_noise(chain()[0], SIZE, SIZE, 3),
+        lambda: draw_generation_noise(chain()[0], SIZE, SIZE, 3).present(),
         2,
     ),
 }

@@ -239,9 +239,9 @@ class LatentCell(ObservingLayer):
         self, inputs: dict, states: Nested
     ) -> tuple[Nested, Tensor, dict, Nested]:
         """Draws the latent; see `smc.StateSpaceModel`."""
-        result, new_states, proposed = self._propose(inputs, states)
+        result, after, proposed = self._propose(inputs, states)
         increment = result["log_transition"] - result["log_proposal"]
-        return new_states, increment, result, proposed
+        return after, increment, result, proposed
 
     def weigh(self, inputs: dict, proposed: Nested) -> Tensor:
         """Log p(x_t | z_t, past) of what is observed, `(rows,)`."""
@@ -259,7 +259,8 @@ class LatentCell(ObservingLayer):
             inputs: Dict of `past` and `present` (one step of what `encode`
                 and `look_ahead` return), `step` `(rows,)`, `observations`
                 `(rows, features)`, `observed` `(rows[, features])` and
-                `noise` `(rows, *noise_shape)`.
+                `noise`, a dict of `latent` `(rows, *noise_shape)` and, where
+                the proposal has any, `proposal`; or the first alone.
             states: As from `get_initial_state`.
 
         Returns:
@@ -278,17 +279,24 @@ class LatentCell(ObservingLayer):
         proposal = self.proposal_distribution(
             context, inputs["present"], transition
         )
-        latent, log_proposal = proposal.sample_and_log_prob(inputs["noise"])
+        noise = inputs["noise"]
+        noise = noise if isinstance(noise, dict) else {"latent": noise}
+        if "proposal" in noise:
+            given = proposal, transition, inputs["present"], noise["proposal"]
+            proposal = self.proposal.refine(
+                *given,
+                lambda z: self.weigh(
+                    inputs, {"context": context, "embedded": self.embed(z)}
+                ),
+            )
+        latent, log_proposal = proposal.sample_and_log_prob(noise["latent"])
         log_transition = log_proposal
         if proposal is not transition:
             log_transition = transition.log_prob(latent)
         embedded = self.embed(latent)
-        result = {
-            "latent": latent,
-            "log_transition": log_transition,
-            "log_proposal": log_proposal,
-            "kl": ops.stop_gradient(analytic_kl(proposal, transition)),
-        }
+        kl = ops.stop_gradient(analytic_kl(proposal, transition))
+        result = {"latent": latent, "log_transition": log_transition}
+        result.update(log_proposal=log_proposal, kl=kl)
         if "twist" in inputs:
             result["twist"] = self.read_by_twist(context, embedded)
         proposed = {

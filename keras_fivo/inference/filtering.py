@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from keras_fivo.bounds import Bound
-from keras_fivo.inputs import as_dict, noise_time_first, prepare_inputs
+from keras_fivo.inputs import as_dict, prepare_inputs
+from keras_fivo.noise import Noise
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import SeedLike
 
@@ -32,9 +33,8 @@ def filter_sequences(
         nan_is_missing: Whether NaN stands for a missing entry.
     """
     inputs = prepare_inputs(data, cell.center, nan_is_missing)
-    if noise is not None:
-        noise = noise_time_first(noise)
-    return bound.run(cell, inputs, noise, state, seed=seed)
+    given = None if noise is None else Noise.from_arrays(noise)
+    return bound.run(cell, inputs, given, state, seed=seed)
 
 
 def can_stream(cell: Any) -> None:

@@ -8,11 +8,12 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import expand_rows, like_rows
 from keras_fivo.bounds import FIVO, Bound
 from keras_fivo.inference.filtering import filter_sequences
 from keras_fivo.inputs import fill_missing
+from keras_fivo.noise import Noise, Source
 from keras_fivo.seeds import stream
-from keras_fivo.smc.particle_filter import expand_rows
 from keras_fivo.smc.resampling import Multinomial, gather_particles
 from keras_fivo.smc.weights import log_sum_exp
 from keras_fivo.types import Nested, Tensor
@@ -136,18 +137,16 @@ def by_sample(rows: Tensor, num_samples: int) -> Tensor:
 
 def draw_generation_noise(
     cell: Any, num_steps: int, rows: int, seed: Any
-) -> dict:
-    """Draws all random numbers of `generate`, time first."""
-    kinds = {
-        "latent": (cell.noise, cell.noise_shape),
-        "emission": (cell.emission_noise, cell.emission_noise_shape),
+) -> Noise:
+    """Draws all random numbers of `generate`."""
+    lead = (num_steps, rows)
+    sources = {
+        "latent": Source.of(cell.noise, *lead, *cell.noise_shape),
+        "emission": Source.of(
+            cell.emission_noise, *lead, *cell.emission_noise_shape
+        ),
     }
-    return {
-        name: getattr(keras.random, kind)(
-            (num_steps, rows, *shape), seed=stream(seed, name)
-        )
-        for name, (kind, shape) in kinds.items()
-    }
+    return Noise.draw(sources, seed)
 
 
 def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
@@ -174,7 +173,7 @@ def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
 def generate(
     cell: Any,
     start: dict,
-    noise: dict,
+    noise: Noise,
     controls: Tensor | None = None,
     observed: Tensor | None = None,
 ) -> dict:
@@ -195,7 +194,7 @@ def generate(
     """
     start = dict(start)
     alive = start.pop("alive", None)
-    scanned: dict = {"noise": noise}
+    scanned: dict = {"noise": noise.present("latent", "emission")}
     if controls is not None:
         scanned["controls"] = controls
     if observed is not None:
@@ -234,8 +233,7 @@ def generate(
 
 
 def _of_living(values: Tensor, alive: Tensor) -> Tensor:
-    rows = ops.reshape(alive, (1, -1) + (1,) * (len(values.shape) - 2))
-    return ops.where(rows, values, float("nan"))
+    return ops.where(like_rows(alive[None], values), values, float("nan"))
 
 
 def control_rows(

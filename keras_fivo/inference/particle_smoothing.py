@@ -8,14 +8,12 @@ weights `(time, batch, particles)`, which sum to one.
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import expand_rows, flatten_rows, next_step, time_first
 from keras_fivo.distributions import Distribution
-from keras_fivo.inputs import time_first
 from keras_fivo.smc import FilterResult, Multinomial
-from keras_fivo.smc.particle_filter import expand_rows, flatten_rows
 from keras_fivo.smc.weights import normalize_weights
 from keras_fivo.types import Tensor
 
@@ -155,9 +153,7 @@ def simulate_backward(
     scanned = {name: particles[name] for name in names}
     scanned["uniforms"] = uniforms
     scanned["past"] = past
-    scanned["later"] = keras.tree.map_structure(
-        lambda x: ops.concatenate([x[1:], x[-1:]], axis=0), past
-    )
+    scanned["later"] = next_step(past)
     initial = cell.get_initial_state(batch * size)
 
     def step(latent: Tensor, now: dict) -> tuple[Tensor, tuple]:

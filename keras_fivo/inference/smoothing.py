@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 from keras import ops
 
+from keras_fivo.axes import batch_first, zero_beyond
 from keras_fivo.bounds import Bound
 from keras_fivo.cells import LinearGaussianCell
 from keras_fivo.inference.particle_smoothing import (
@@ -14,11 +14,10 @@ from keras_fivo.inference.particle_smoothing import (
     simulate_backward,
     trace_paths,
 )
-from keras_fivo.inference.states import check_noise
-from keras_fivo.inputs import time_first
+from keras_fivo.noise import Noise, Source, check_noise
 from keras_fivo.seeds import stream
 from keras_fivo.smc import FilterResult
-from keras_fivo.types import Shape, Tensor
+from keras_fivo.types import Tensor
 
 METHODS = ("ancestral", "backward", "exact", "fixed_lag")
 
@@ -130,16 +129,13 @@ class Smoother:
             standard Normal, `(batch, time, num_samples, latent_dim)`. And
             but for `"exact"`, of `filter`, as from `Bound.draw`.
         """
-        shape = self._noise_shape(num_steps, batch, num_samples)
-        own = stream(seed, "smoothing")
-        if self.method == "exact":
-            return {"smoothing": keras.random.normal(shape, seed=own)}
-        return {
-            "filter": self.bound.draw(
+        found = {}
+        if self.method != "exact":
+            found["filter"] = self.bound.draw(
                 self.cell, num_steps, batch, stream(seed, "filter")
-            ),
-            "smoothing": keras.random.uniform(shape, seed=own),
-        }
+            )
+        own = self._sources(num_steps, batch, num_samples)
+        return {**found, **Noise.draw(own, seed).arrays()}
 
     def check_noise(
         self, noise: dict, num_steps: int, batch: int, num_samples: int
@@ -157,26 +153,22 @@ class Smoother:
                 f"`noise` must be a dict of {sorted(names)}. "
                 f"Received: noise with {sorted(noise)}"
             )
-        shape = self._noise_shape(num_steps, batch, num_samples)
-        found = tuple(ops.shape(noise["smoothing"]))
-        if found != shape:
-            raise ValueError(
-                f"noise['smoothing'] must have the shape {shape}. "
-                f"Received: noise['smoothing'] of shape {found}"
-            )
+        own = self._sources(num_steps, batch, num_samples)
+        check_noise(noise, own, "Smoother.draw")
         if "filter" in noise:
-            check_noise(
-                noise["filter"], self.bound, self.cell, num_steps, batch
-            )
+            sources = self.bound.sources(self.cell, num_steps, batch)
+            check_noise(noise["filter"], sources, "bound.draw")
 
-    def _noise_shape(
-        self, num_steps: int, batch: int, num_samples: int
-    ) -> Shape:
-        if self.method == "ancestral":
-            return (batch, num_samples)
+    def _sources(self, num_steps: int, batch: int, num_samples: int) -> dict:
+        """Returns what the noise of smoothing itself is drawn from."""
+        rows = (num_steps, batch, num_samples)
         if self.method == "exact":
-            return (batch, num_steps, num_samples, self.cell.latent_dim)
-        return (batch, num_steps, num_samples)
+            source = Source.of("normal", *rows, self.cell.latent_dim)
+        elif self.method == "ancestral":
+            source = Source.of("uniform", batch, num_samples)
+        else:
+            source = Source.of("uniform", *rows)
+        return {"smoothing": source}
 
     def __call__(self, inputs: dict, noise: dict) -> dict:
         """Smooths a batch of sequences.
@@ -190,18 +182,16 @@ class Smoother:
         """
         if self.method == "exact":
             return _exact(self.cell, inputs, noise["smoothing"])
-        drawn = {name: time_first(x) for name, x in noise["filter"].items()}
+        drawn = Noise.from_arrays(noise)
         result = self.bound.run(self.cell, inputs, drawn, keep_state=False)
         particles = filtered_particles(result)
-        uniforms = noise["smoothing"]
+        uniforms = drawn.smoothing
         if self.method == "ancestral":
             found = trace_paths(particles, uniforms)
         elif self.method == "fixed_lag":
-            found = fixed_lag(particles, time_first(uniforms), self.lag or 0)
+            found = fixed_lag(particles, uniforms, self.lag or 0)
         else:
-            found = simulate_backward(
-                self.cell, inputs, particles, time_first(uniforms)
-            )
+            found = simulate_backward(self.cell, inputs, particles, uniforms)
         return _summary(result, *found)
 
 
@@ -223,7 +213,7 @@ def _summary(
         shape = (-1,) + (1,) * (len(value.shape) - 1)
         nothing = ops.full_like(value, float("nan"))
         found[name] = ops.where(ops.reshape(alive, shape), value, nothing)
-    found = {name: _within(x, result.active) for name, x in found.items()}
+    found = {name: zero_beyond(result.active, x) for name, x in found.items()}
     found["samples"] = ops.swapaxes(found["samples"], 1, 2)
     return {
         **found,
@@ -233,26 +223,19 @@ def _summary(
 
 
 def _exact(cell: LinearGaussianCell, inputs: dict, noise: Tensor) -> dict:
-    observations = time_first(inputs["observations"])
-    mask, active = time_first(inputs["observed"]), time_first(inputs["active"])
-    controls = inputs.get("controls")
-    controls = None if controls is None else time_first(controls)
-    posterior = cell.posterior(observations, mask, controls)
+    given = {k: batch_first(x) for k, x in inputs.items() if k != "left_out"}
+    active = given["active"]
+    posterior = cell.posterior(
+        given["observations"], given["observed"], given.get("controls")
+    )
     found = posterior.smoothed()
     variances = ops.diagonal(found.covariances, axis1=-2, axis2=-1)
     samples = posterior.sample(noise)
     return {
-        "samples": ops.swapaxes(_within(samples, active), 1, 2),
-        "means": _within(found.means, active),
-        "standard_deviations": _within(ops.sqrt(variances), active),
+        "samples": ops.swapaxes(zero_beyond(active, samples), 1, 2),
+        "means": zero_beyond(active, found.means),
+        "standard_deviations": zero_beyond(active, ops.sqrt(variances)),
         "log_evidence": found.log_evidence,
         "lengths": ops.sum(ops.cast(active, "int32"), axis=1),
-        "covariances": _within(found.covariances, active),
+        "covariances": zero_beyond(active, found.covariances),
     }
-
-
-def _within(values: Tensor, active: Tensor) -> Tensor:
-    """`(batch, time, ...)`, zero beyond each sequence's length."""
-    shape = (*ops.shape(active), *((1,) * (len(values.shape) - 2)))
-    inside = ops.reshape(active, shape)
-    return ops.where(inside, values, ops.zeros_like(values))

@@ -1,4 +1,4 @@
-"""States and noise of a filter: in files, and checked."""
+"""States of a filter: in files, and checked."""
 
 import contextlib
 import io
@@ -13,7 +13,6 @@ import numpy as np
 from keras_fivo.arrays import load_arrays
 from keras_fivo.input_checks import as_arrays, lengths_of
 from keras_fivo.networks import check_steps
-from keras_fivo.smc import Never
 from keras_fivo.types import Nested
 
 _MAX_OUTLINE = 2**20  # characters
@@ -161,28 +160,6 @@ def check_continuation(
     for limit in limits:
         steps = keras.ops.convert_to_numpy(state["step"]) + lengths
         check_steps(int(steps.max()), limit)
-
-
-def check_noise(
-    noise: Any, bound: Any, cell: Any, num_steps: int, batch: int
-) -> None:
-    """Refuses noise that is not as from `bound.draw`.
-
-    Raises:
-        ValueError: If something is missing, or has another shape.
-    """
-    found = {name: shape for name, (shape, _) in forms(noise).items()}
-    particles = bound.num_particles
-    expected = {"latent": (batch, num_steps, particles, *cell.noise_shape)}
-    if not isinstance(bound.criterion, Never):
-        shape = bound.scheme.noise_shape(particles)
-        expected["resampling"] = (batch, num_steps, *shape)
-    for name, shape in expected.items():
-        if found.get(name) != shape:
-            raise ValueError(
-                f"`noise` must be as from `bound.draw`: {name!r} of shape "
-                f"{shape}. Received: {name!r} of shape {found.get(name)}"
-            )
 
 
 def forms(tree: Nested) -> dict[str, tuple[tuple, str]]:

@@ -16,17 +16,13 @@ from keras_fivo.inference.filtering import (
     one_step,
 )
 from keras_fivo.inference.smoothing import Smoother, SmoothingResult
-from keras_fivo.inference.states import (
-    check_continuation,
-    check_noise,
-    check_state,
-    forms,
-)
+from keras_fivo.inference.states import check_continuation, check_state, forms
 from keras_fivo.input_checks import check_shapes, check_values
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.latent_sequence_model.batches import pad_to_bucket
 from keras_fivo.latent_sequence_model.trained_model import TrainedModel
 from keras_fivo.lookup import key_of
+from keras_fivo.noise import check_noise
 from keras_fivo.seeds import drawing_from
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
@@ -161,7 +157,8 @@ class LatentSequenceModel(TrainedModel):
         batch, num_steps = data["observations"].shape[:2]
         key = key_of(bound)
         if noise is not None:
-            check_noise(noise, bound, self.cell, num_steps, batch)
+            sources = bound.sources(self.cell, num_steps, batch)
+            check_noise(noise, sources, "bound.draw")
         if state is not None:
             expected = self._functions.once(
                 ("state", key, batch),

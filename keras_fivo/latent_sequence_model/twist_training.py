@@ -10,18 +10,19 @@ from keras_fivo.inference.generation import (
     draw_generation_noise,
     generate,
 )
+from keras_fivo.noise import Noise
 from keras_fivo.types import Nested, Tensor
 
 
 def draw_density_ratio_noise(
     cell: Any, num_steps: int, batch: int, seed: Any
-) -> dict:
+) -> Noise:
     """All random numbers of `density_ratio_loss`."""
     rows = batch * cell.twist.num_samples
     return draw_generation_noise(cell, num_steps, rows, seed)
 
 
-def density_ratio_loss(cell: Any, inputs: dict, noise: dict) -> Tensor:
+def density_ratio_loss(cell: Any, inputs: dict, noise: Noise) -> Tensor:
     """Estimates the ratio p(x_t+1:T | z_t) / p(x_t+1:T) by classification.
 
     For each sequence of the batch the model samples several, under the same
@@ -64,7 +65,7 @@ def density_ratio_loss(cell: Any, inputs: dict, noise: dict) -> Tensor:
 
 
 def _sample(
-    cell: Any, inputs: dict, noise: dict, count: int
+    cell: Any, inputs: dict, noise: Noise, count: int
 ) -> tuple[dict, Tensor]:
     """Inputs with sampled observations, `(time, batch * count, ...)`."""
     names = ("observations", "observed", "active", "controls")

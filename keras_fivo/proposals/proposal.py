@@ -1,13 +1,13 @@
 """What every proposal offers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
 from keras_fivo.distributions import Distribution
-from keras_fivo.types import Nested, Tensor
+from keras_fivo.types import Nested, Shape, Tensor
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,49 @@ class Proposal(keras.layers.Layer):
         """
         raise NotImplementedError(
             f"{type(self).__name__} must implement `distribution`."
+        )
+
+    def noise_shape(self, latent_shape: Shape) -> Shape | None:
+        """Shape of the noise of `refine` for one particle in one step.
+
+        It is standard Normal, drawn before the loop, and apart from the noise
+        that the latent itself is made of.
+
+        Args:
+            latent_shape: Shape of the noise of one latent.
+
+        Returns:
+            None where `distribution` is all that there is, by default.
+        """
+        return None
+
+    def refine(
+        self,
+        proposal: Distribution,
+        transition: Distribution,
+        present: Nested,
+        noise: Tensor,
+        log_emission: Callable[[Tensor], Tensor],
+    ) -> Distribution:
+        """Improves q(z_t | ...) by the step's own objective.
+
+        It is called for proposals that declare a `noise_shape` alone.
+
+        Args:
+            proposal: As from `distribution`.
+            transition: p(z_t | past).
+            present: One step of what `look_ahead` returned, by rows.
+            noise: `(rows, *noise_shape)`, of the latents that the objective
+                is evaluated at.
+            log_emission: Latents `(rows, latent_dim)` to log p(x_t | z_t,
+                past) of what is observed, `(rows,)`, in nats.
+
+        Returns:
+            The distribution that the latent is drawn from.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `refine`: it declares "
+            "noise of its own."
         )
 
     def get_build_config(self) -> Any:

@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import (
+    batch_first,
+    expand_rows,
+    flatten_rows,
+    like_rows,
+    zero_beyond,
+)
+from keras_fivo.noise import Noise
 from keras_fivo.smc.criteria import Criterion, Never
 from keras_fivo.smc.resampling import ResamplingScheme
 from keras_fivo.smc.weights import effective_sample_size, log_mean_exp
@@ -80,7 +88,7 @@ def particle_filter(
     model: StateSpaceModel,
     state: dict,
     inputs: dict,
-    noise: dict,
+    noise: Noise,
     *,
     num_particles: int,
     scheme: ResamplingScheme,
@@ -97,9 +105,8 @@ def particle_filter(
             `log_weights` `(batch, num_particles)`, `log_evidence` `(batch,)`.
         inputs: Dict of `model`, nested `(time, batch, ...)`, `active`, bool
             `(time, batch)`, and `step`, int32 `(time, batch)`.
-        noise: Dict of `model`, nested `(time, batch, num_particles, ...)`,
-            and, unless the criterion is `Never`, `resampling`,
-            `(time, batch, ...)`.
+        noise: What the model draws from, `latent` and where it takes any
+            `proposal`; and, unless the criterion is `Never`, `resampling`.
         num_particles: Number of particles of each sequence.
         scheme: How to resample.
         criterion: When to resample.
@@ -128,10 +135,10 @@ def particle_filter(
         "model": inputs["model"],
         "active": inputs["active"],
         "step": inputs["step"],
-        "noise": noise["model"],
+        "noise": noise.present("latent", "proposal"),
     }
     if not step.never:
-        scanned["resampling"] = noise["resampling"]
+        scanned["resampling"] = noise.resampling
     final, kept = backend.scan(step, state, scanned)
     if step.defers:
         final, kept["log_weights"] = _weigh_all(
@@ -212,7 +219,7 @@ class _Step:
     def _of_active(self, now: dict, rows: Tensor) -> Tensor:
         """Values `(batch, particles)`, zero where the step does not count."""
         values = ops.reshape(rows, (-1, self.num_particles))
-        return _where_active(now["active"], values)
+        return zero_beyond(now["active"], values)
 
 
 def _resample(
@@ -257,7 +264,7 @@ def _weigh_all(
     rows = expand_rows(flatten_rows(inputs["model"]), num_particles)
     shape = ops.shape(kept["increment"])
     increments = ops.reshape(model.weigh(rows, merged), shape)
-    increments = kept["increment"] + _where_active(inputs["active"], increments)
+    increments = kept["increment"] + zero_beyond(inputs["active"], increments)
     log_weights = state["log_weights"] + ops.cumsum(
         ops.stop_gradient(increments), axis=0
     )
@@ -291,46 +298,18 @@ def _result(
     ancestors = kept.get("ancestors")
     return FilterResult(
         log_evidence=final["log_evidence"] + average(final["log_weights"]),
-        log_weights=_batch_first(log_weights),
-        effective_sample_size=_batch_first(effective_sample_size(log_weights)),
-        resampled=_batch_first(
+        log_weights=batch_first(log_weights),
+        effective_sample_size=batch_first(effective_sample_size(log_weights)),
+        resampled=batch_first(
             ops.zeros_like(active) if resampled is None else resampled
         ),
         kl=ops.sum(ops.mean(kept["kl"], axis=-1), axis=0),
         lengths=ops.sum(ops.cast(active, "int32"), axis=0),
-        active=_batch_first(active),
-        latents=None if latents is None else _batch_first(latents),
-        ancestors=None if ancestors is None else _batch_first(ancestors),
+        active=batch_first(active),
+        latents=None if latents is None else batch_first(latents),
+        ancestors=None if ancestors is None else batch_first(ancestors),
         state=final,
-        log_twist=None if log_twist is None else _batch_first(log_twist),
-    )
-
-
-def expand_rows(tree: Nested, num_particles: int) -> Nested:
-    """Repeats `(batch, ...)` to rows `(batch * num_particles, ...)`."""
-    if num_particles == 1:
-        return keras.tree.map_structure(lambda x: x, tree)
-
-    def expand(x: Tensor) -> Tensor:
-        shape = ops.shape(x)
-        wide = ops.broadcast_to(
-            ops.expand_dims(x, 1), (shape[0], num_particles, *shape[1:])
-        )
-        return ops.reshape(wide, (-1, *shape[1:]))
-
-    return keras.tree.map_structure(expand, tree)
-
-
-def flatten_rows(tree: Nested) -> Nested:
-    """Merges the first two axes, as of `(batch, particles, ...)`."""
-    return keras.tree.map_structure(
-        lambda x: ops.reshape(x, (-1, *ops.shape(x)[2:])), tree
-    )
-
-
-def _where_active(active: Tensor, values: Tensor) -> Tensor:
-    return ops.where(
-        ops.expand_dims(active, -1), values, ops.zeros_like(values)
+        log_twist=None if log_twist is None else batch_first(log_twist),
     )
 
 
@@ -340,11 +319,6 @@ def _choose_rows(
     rows = expand_rows(active, num_particles)
 
     def choose(new: Tensor, other: Tensor) -> Tensor:
-        shape = (-1,) + (1,) * (len(new.shape) - 1)
-        return ops.where(ops.reshape(rows, shape), new, other)
+        return ops.where(like_rows(rows, new), new, other)
 
     return keras.tree.map_structure(choose, particles, ended)
-
-
-def _batch_first(x: Any) -> Tensor:
-    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))

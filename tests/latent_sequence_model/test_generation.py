@@ -11,6 +11,7 @@ from keras_fivo.inference.generation import (
     draw_particles,
     generate,
 )
+from keras_fivo.noise import Noise
 from tests.latent_sequence_model.models import assert_same, model
 from tests.reference.examples import BATCH, LENGTHS, STEPS, data, numpy
 
@@ -168,7 +169,7 @@ def test_unequal_prefixes_go_on_as_each_would_alone():
         found = generate(
             made.cell,
             draw_particles(alone, 2, uniforms[only]),
-            {name: value[:, rows] for name, value in later.items()},
+            Noise(**{k: x[:, rows] for k, x in later.present().items()}),
             controls[:, rows],
         )
         for name, value in found.items():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
+from keras_fivo.noise import Noise
 from keras_fivo.smc import particle_filter
 from tests.reference.examples import numpy
 from tests.reference.gradients import gradients
@@ -20,7 +21,7 @@ class Given:
     """
 
     def propose(self, inputs, states):
-        increment = inputs["noise"]
+        increment = inputs["noise"]["latent"]
         zeros = keras.ops.zeros_like(increment)
         record = {"latent": increment[:, None], "kl": zeros + 0.5}
         return states + increment[:, None], zeros, record, {"x": increment}
@@ -49,10 +50,10 @@ def run(increments, lengths=None, state=None, uniforms=None, **options):
         Given(),
         state,
         {"model": {}, "active": convert(active), "step": convert(step)},
-        {
-            "model": keras.ops.transpose(convert(increments), (1, 0, 2)),
-            "resampling": convert(uniforms.astype("float32")),
-        },
+        Noise(
+            latent=keras.ops.transpose(convert(increments), (1, 0, 2)),
+            resampling=convert(uniforms.astype("float32")),
+        ),
         num_particles=particles,
         **{**settings, **options},
     )

@@ -63,12 +63,12 @@ def test_what_it_samples_after_a_missing_step_begins_at_the_centre():
         sampled, latents = numpy(_sample(cell, inputs, noise, 4))
         fed = np.where(
             np.repeat(mask, 4, 0).T,
-            SCALE * numpy(noise["emission"])[..., 0],
+            SCALE * numpy(noise.emission)[..., 0],
             CENTER,
         )
         np.testing.assert_allclose(sampled["observations"][..., 0], fed, 1e-5)
         before = np.concatenate([np.zeros((1, 8)), fed[:-1]])
-        expected = before + numpy(noise["latent"])[..., 0]
+        expected = before + numpy(noise.latent)[..., 0]
         np.testing.assert_allclose(latents[..., 0], expected, 1e-5, 1e-6)
 
 

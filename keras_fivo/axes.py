@@ -1,0 +1,63 @@
+"""Axes of time, of the batch and of particles: moved, merged and repeated."""
+
+import keras
+from keras import ops
+
+from keras_fivo.types import Nested, Tensor
+
+
+def time_first(x: Tensor) -> Tensor:
+    """Swaps the first two axes, from `(batch, time, ...)`."""
+    x = ops.convert_to_tensor(x)
+    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
+
+
+def batch_first(x: Tensor) -> Tensor:
+    """Swaps the first two axes, from `(time, batch, ...)`."""
+    return time_first(x)
+
+
+def expand_rows(tree: Nested, num_particles: int) -> Nested:
+    """Repeats `(batch, ...)` to rows `(batch * num_particles, ...)`."""
+    if num_particles == 1:
+        return keras.tree.map_structure(lambda x: x, tree)
+
+    def expand(x: Tensor) -> Tensor:
+        shape = ops.shape(x)
+        # (batch, ...) -> (batch, particles, ...) -> (batch * particles, ...)
+        wide = ops.broadcast_to(
+            ops.expand_dims(x, 1), (shape[0], num_particles, *shape[1:])
+        )
+        return ops.reshape(wide, (-1, *shape[1:]))
+
+    return keras.tree.map_structure(expand, tree)
+
+
+def flatten_rows(tree: Nested) -> Nested:
+    """Merges the first two axes, as of `(batch, particles, ...)`."""
+    return keras.tree.map_structure(
+        lambda x: ops.reshape(x, (-1, *ops.shape(x)[2:])), tree
+    )
+
+
+def like_rows(x: Tensor, other: Tensor) -> Tensor:
+    """Appends axes of size one to `x`, up to the rank of `other`."""
+    missing = len(other.shape) - len(x.shape)
+    return ops.reshape(x, (*ops.shape(x), *[1] * missing))
+
+
+def zero_beyond(active: Tensor, values: Tensor) -> Tensor:
+    """Returns the values where `active` holds, and zero elsewhere.
+
+    Args:
+        active: Bool, of the shape of the first axes of the values.
+        values: Tensor.
+    """
+    return ops.where(like_rows(active, values), values, ops.zeros_like(values))
+
+
+def next_step(tree: Nested) -> Nested:
+    """Values `(time, ...)` of the step after each; the last is repeated."""
+    return keras.tree.map_structure(
+        lambda x: ops.concatenate([x[1:], x[-1:]], axis=0), tree
+    )
