@@ -233,7 +233,7 @@ class LatentCell(ObservingLayer):
         """Takes centring and biases from the data; see `ObservingLayer`."""
         super().adapt(mean, deviation)
         if self.twist is not None:
-            self.twist.adapt(mean)
+            self.twist.adapt(mean, deviation)
 
     def propose(
         self, inputs: dict, states: Nested

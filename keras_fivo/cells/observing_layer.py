@@ -57,17 +57,20 @@ class ObservingLayer(keras.layers.Layer):
         return (observations - self.center) / self.scale
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
-        """Takes the centring, and the emission's bias, from the data.
+        """Takes centring and scales, and the emission's bias, from the data.
 
         Args:
             mean: NumPy `(features,)`, mean of the observed entries.
-            deviation: Their standard deviation; None leaves the scale at 1.
+            deviation: Their standard deviation; None leaves all scales at 1.
         """
         self.center.assign(mean)
-        if deviation is not None:
-            self.scale.assign(deviation)
         if self.emission is not None:
-            self.emission.adapt(mean)
+            self.emission.adapt(mean, deviation)
+        if deviation is not None:
+            head = self.emission
+            self.scale.assign(
+                head.input_scale(deviation) if head else deviation
+            )
 
     @property
     def observation_dim(self) -> int:

@@ -104,6 +104,7 @@ class RecurrentCell(LatentCell):
             self.hidden_units,
             min_scale=self.min_scale,
             scale_bias=self.scale_bias,
+            adaptive=False,
             name="transition",
             **options,
         )

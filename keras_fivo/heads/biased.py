@@ -31,7 +31,7 @@ class BiasedHead(Head):
             dtype="float32",
         )
 
-    def adapt(self, mean: Any) -> None:
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Sets the initial bias; see `bias_from_mean`."""
         self.initial_bias.assign(self.bias_from_mean(mean))
 

@@ -45,6 +45,10 @@ class CategoricalHead(Head):
         (logits,) = split_entries(outputs, self.event_dim, 1)
         return Categorical(logits)
 
+    def input_scale(self, deviation: Any) -> Any:
+        """Ones: the number of a class has no scale."""
+        return np.ones_like(deviation)
+
     def check(self, observations: Any) -> None:
         """Raises an error for values that are no class."""
         if observations.size and (

@@ -1,14 +1,62 @@
 """What heads for counts share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from keras_fivo.heads.biased import BiasedHead
+from keras_fivo.types import Tensor
 
 
 class CountHead(BiasedHead):
-    """A head whose first outputs are the logs of mean counts."""
+    """A head whose first outputs give the logs of mean counts.
+
+    The log of a mean is `initial_bias + spread * output`. Both are weights
+    that are not trained, `(event_dim,)`, 0 and 1 until `adapt`: `spread` is
+    then the deviation of the counts over their mean, of at most 1, so that
+    the means begin within the range of the data, however large they are.
+    """
+
+    def build(
+        self,
+        input_dims: Sequence[int],
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] = (),
+    ) -> None:
+        """Creates the weights; see `Head.build`."""
+        super().build(input_dims, event_dim, hidden_units)
+        self.spread = self.add_data_weight("spread")
+
+    def add_data_weight(self, name: str) -> Any:
+        """Creates a weight `(event_dim,)` of ones that is not trained."""
+        return self.add_weight(
+            name=name,
+            shape=(self.event_dim,),
+            initializer="ones",
+            trainable=False,
+            autocast=False,
+            dtype="float32",
+        )
+
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Starts from the mean, and the spread if it is given."""
+        super().adapt(mean, deviation)
+        if deviation is not None:
+            ratio = np.asarray(deviation) / np.maximum(mean, 1e-4)
+            self.spread.assign(np.clip(ratio, 1e-3, 1.0))
+
+    def log_mean(self, outputs: Tensor) -> Tensor:
+        """Logs of means from outputs `(..., event_dim)`."""
+        return ops.multiply(self.spread, outputs) + self.initial_bias
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the weights; files of before have the bias alone."""
+        if len(store.keys()) == 1:
+            self.initial_bias.assign(np.array(store["0"]))
+        else:
+            super().load_own_variables(store)
 
     def bias_from_mean(self, mean: Any) -> Any:
         """The log of the mean, of at least 1e-4."""

@@ -114,12 +114,22 @@ class Head(keras.layers.Layer):
             f"{type(self).__name__} must implement `parametrize`."
         )
 
-    def adapt(self, mean: Any) -> None:
-        """Sets what the head takes from the mean of the data, if anything.
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Sets what the head takes from the data, if anything.
 
         Args:
             mean: NumPy `(event_dim,)`, mean of the observed entries.
+            deviation: Their standard deviation; None: not to be taken.
         """
+
+    def input_scale(self, deviation: Any) -> Any:
+        """Returns what networks that read observations divide them by.
+
+        Args:
+            deviation: NumPy `(event_dim,)`, standard deviation of the
+                observed entries.
+        """
+        return deviation
 
     def check(self, observations: Any) -> None:
         """Raises an error for observations outside the support.

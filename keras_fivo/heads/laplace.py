@@ -16,8 +16,8 @@ class LaplaceHead(ScaledHead):
         event_dim: Size of one event; None: set by the owner from the data.
         hidden_units: Sizes of the hidden layers; None: the owner's default.
         activation: Activation of the hidden layers.
-        **kwargs: `min_scale`, `scale_bias` and `max_scale` of `ScaledHead`,
-            and what every layer takes.
+        **kwargs: `min_scale`, `scale_bias`, `max_scale` and `adaptive` of
+            `ScaledHead`, and what every layer takes.
     """
 
     outputs_per_entry = 2
@@ -26,4 +26,4 @@ class LaplaceHead(ScaledHead):
     def parametrize(self, outputs: Tensor) -> Laplace:
         """First half the means, second half the raw scales."""
         loc, raw = ops.split(outputs, 2, axis=-1)
-        return Laplace(loc, self.positive(raw))
+        return Laplace(self.place(loc), self.positive(raw))

@@ -1,6 +1,10 @@
 """A head for counts more dispersed than the Poisson's."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_fivo.distributions import Distribution, NegativeBinomial
@@ -8,14 +12,18 @@ from keras_fivo.heads.counting import CountHead
 from keras_fivo.types import Tensor
 
 _MIN_TOTAL_COUNT = 1e-3
+_START = _MIN_TOTAL_COUNT + np.log1p(np.e)
+"""What the network gives at first: its raw outputs are near 0."""
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class NegativeBinomialHead(CountHead):
     """Independent negative binomial counts of learned dispersion.
 
-    `adapt` starts the logs of the means at those of the data. The total
-    count is `1e-3 + softplus(raw + 1)`.
+    `adapt` starts the logs of the means at those of the data, and the total
+    counts where the variance is the data's. The total count is
+    `dispersion * (1e-3 + softplus(raw + 1))`; `dispersion` is a weight that
+    is not trained, `(event_dim,)`, 1 until `adapt`.
 
     Args:
         event_dim: Size of one event; None: set by the owner from the data.
@@ -26,8 +34,31 @@ class NegativeBinomialHead(CountHead):
     outputs_per_entry = 2
     distribution_class = NegativeBinomial
 
+    def build(
+        self,
+        input_dims: Sequence[int],
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] = (),
+    ) -> None:
+        """Creates the weights; see `Head.build`."""
+        super().build(input_dims, event_dim, hidden_units)
+        self.dispersion = self.add_data_weight("dispersion")
+
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Starts from the mean and the variance of the data."""
+        super().adapt(mean, deviation)
+        if deviation is not None:
+            mean = np.maximum(np.asarray(mean, "float64"), 1e-4)
+            # variance = mean + mean^2 / total_count
+            excess = np.square(np.asarray(deviation, "float64")) - mean
+            total = np.square(mean) / np.maximum(excess, 1e-4 * mean)
+            self.dispersion.assign(np.clip(total / _START, 1e-2, 1e3))
+
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """First half the logs of the means, second the raw total counts."""
-        log_mean, raw = ops.split(outputs, 2, axis=-1)
+        """First half gives the means, the second the total counts."""
+        raw_mean, raw = ops.split(outputs, 2, axis=-1)
         total_count = _MIN_TOTAL_COUNT + ops.softplus(raw + 1.0)
-        return NegativeBinomial(log_mean + self.initial_bias, total_count)
+        return NegativeBinomial(
+            self.log_mean(raw_mean),
+            ops.multiply(self.dispersion, total_count),
+        )

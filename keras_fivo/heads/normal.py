@@ -10,17 +10,19 @@ from keras_fivo.types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class NormalHead(ScaledHead):
-    """A diagonal Normal: `scale = max(softplus(raw + scale_bias), min_scale)`.
+    """A diagonal Normal, of a mean and a scale as `ScaledHead` says.
 
     Args:
         event_dim: Size of one event; None: set by the owner from the data.
         hidden_units: Sizes of the hidden layers; None: the owner's default.
         activation: Activation of the hidden layers.
-        min_scale: Smallest standard deviation. 0 lets an emission collapse
-            on its data.
+        min_scale: Smallest standard deviation, in those of the data that
+            `adapt` saw. 0 lets an emission collapse on its data.
         scale_bias: Added to the raw standard deviation before the softplus.
-        max_scale: Largest standard deviation, approached smoothly; see
-            `ScaledHead`. Default: no limit.
+        max_scale: Largest standard deviation, likewise, approached smoothly.
+            Default: no limit.
+        adaptive: Whether `adapt` gives the head the location and the scale
+            of the data.
     """
 
     outputs_per_entry = 2
@@ -29,4 +31,4 @@ class NormalHead(ScaledHead):
     def parametrize(self, outputs: Tensor) -> Normal:
         """First half the means, second half the raw scales."""
         loc, raw = ops.split(outputs, 2, axis=-1)
-        return Normal(loc, self.positive(raw))
+        return Normal(self.place(loc), self.positive(raw))

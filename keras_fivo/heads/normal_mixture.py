@@ -21,8 +21,8 @@ class NormalMixtureHead(ScaledHead):
         hidden_units: Sizes of the hidden layers; None: the owner's default.
         activation: Activation of the hidden layers.
         num_components: Number of Normals by entry.
-        **kwargs: `min_scale`, `scale_bias` and `max_scale` of `ScaledHead`,
-            and what every layer takes.
+        **kwargs: `min_scale`, `scale_bias`, `max_scale` and `adaptive` of
+            `ScaledHead`, and what every layer takes.
     """
 
     distribution_class = NormalMixture
@@ -42,7 +42,9 @@ class NormalMixtureHead(ScaledHead):
     def parametrize(self, outputs: Tensor) -> Distribution:
         """Thirds: logits, means, raw scales."""
         logits, loc, raw = split_entries(outputs, self.event_dim, 3)
-        return NormalMixture(logits, loc, self.positive(raw))
+        return NormalMixture(
+            logits, self.place(loc, axis=-2), self.positive(raw, axis=-2)
+        )
 
     def get_config(self) -> dict:
         """Constructor arguments."""

@@ -11,7 +11,8 @@ from keras_fivo.types import Tensor
 class PoissonHead(CountHead):
     """Independent Poisson counts, given by the logs of their means.
 
-    `adapt` starts the logs at those of the data's means.
+    `adapt` starts the logs at those of the data's means, and spreads them as
+    the data are.
 
     Args:
         event_dim: Size of one event; None: set by the owner from the data.
@@ -22,5 +23,5 @@ class PoissonHead(CountHead):
     distribution_class = Poisson
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """Adds the initial bias to the outputs."""
-        return Poisson(outputs + self.initial_bias)
+        """The outputs, as `CountHead` says, are logs of means."""
+        return Poisson(self.log_mean(outputs))

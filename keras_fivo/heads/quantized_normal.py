@@ -24,8 +24,8 @@ class QuantizedNormalHead(ScaledHead):
         activation: Activation of the hidden layers.
         width: Distance of neighbouring values, in the units of the data.
         offset: Values are `offset + k * width`.
-        **kwargs: `min_scale`, `scale_bias` and `max_scale` of `ScaledHead`,
-            and what every layer takes.
+        **kwargs: `min_scale`, `scale_bias`, `max_scale` and `adaptive` of
+            `ScaledHead`, and what every layer takes.
     """
 
     outputs_per_entry = 2
@@ -51,8 +51,9 @@ class QuantizedNormalHead(ScaledHead):
     def parametrize(self, outputs: Tensor) -> Distribution:
         """First half the means, second half the raw scales."""
         loc, raw = ops.split(outputs, 2, axis=-1)
-        scale = self.positive(raw)
-        return QuantizedNormal(loc, scale, self.width, self.offset)
+        return QuantizedNormal(
+            self.place(loc), self.positive(raw), self.width, self.offset
+        )
 
     def get_config(self) -> dict:
         """Constructor arguments."""

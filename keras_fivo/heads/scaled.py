@@ -10,19 +10,25 @@ from keras_fivo.types import Tensor
 
 
 class ScaledHead(Head):
-    """A head whose distribution has positive scales.
+    """A head whose distribution has locations and positive scales.
 
     The scale is `max(softplus(raw + scale_bias), min_scale)`, or with a
     `max_scale` `min_scale + (max_scale - min_scale) * sigmoid(raw +
-    scale_bias)`, in the units of the data.
+    scale_bias)`, times `scale`; the location is `location` plus what the
+    network gives times `scale`. These two are weights that are not trained,
+    `(event_dim,)`, 0 and 1 until `adapt` takes the mean and the standard
+    deviation of the data, so that training begins where an independent model
+    of the data would end, whatever their units.
 
     Args:
         event_dim: Size of one event; None: set by the owner from the data.
         hidden_units: Sizes of the hidden layers; None: the owner's default.
         activation: Activation of the hidden layers.
-        min_scale: Smallest scale. 0 lets an emission collapse on its data.
+        min_scale: Smallest scale, in the units of `scale`. 0 lets an emission
+            collapse on its data.
         scale_bias: Added to the raw scale.
-        max_scale: Largest scale; None: no limit.
+        max_scale: Largest scale, likewise; None: no limit.
+        adaptive: Whether the head has a `location` and a `scale`.
     """
 
     def __init__(
@@ -33,6 +39,7 @@ class ScaledHead(Head):
         min_scale: float = 1e-3,
         scale_bias: float = 0.25,
         max_scale: float | None = None,
+        adaptive: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
@@ -49,9 +56,61 @@ class ScaledHead(Head):
         self.min_scale = float(min_scale)
         self.scale_bias = float(scale_bias)
         self.max_scale = None if max_scale is None else float(max_scale)
+        self.adaptive = bool(adaptive)
 
-    def positive(self, raw: Tensor) -> Tensor:
-        """Scales from raw outputs of any shape."""
+    def build(
+        self,
+        input_dims: Sequence[int],
+        event_dim: int | None = None,
+        hidden_units: Sequence[int] = (),
+    ) -> None:
+        """Creates the weights; see `Head.build`."""
+        super().build(input_dims, event_dim, hidden_units)
+        if self.adaptive:
+            self.location, self.scale = (
+                self.add_weight(
+                    name=name,
+                    shape=(self.event_dim,),
+                    initializer=initializer,
+                    trainable=False,
+                    autocast=False,
+                    dtype="float32",
+                )
+                for name, initializer in (
+                    ("location", "zeros"),
+                    ("scale", "ones"),
+                )
+            )
+
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Takes the location and the scale from the data, if it is given."""
+        if self.adaptive and deviation is not None:
+            self.location.assign(mean)
+            self.scale.assign(deviation)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the weights; files of before there was a scale have none."""
+        if len(store.keys()) or not self.adaptive:
+            super().load_own_variables(store)
+
+    def place(self, loc: Tensor, axis: int = -1) -> Tensor:
+        """Locations from outputs.
+
+        Args:
+            loc: `(..., event_dim)`, or with `axis=-2` `(..., event_dim,
+                components)`.
+            axis: Where the entries are.
+        """
+        if not self.adaptive:
+            return loc
+        return _on_axis(self.location, axis) + _on_axis(self.scale, axis) * loc
+
+    def positive(self, raw: Tensor, axis: int = -1) -> Tensor:
+        """Scales from raw outputs, of shapes as in `place`."""
+        found = self._unit_scale(raw)
+        return _on_axis(self.scale, axis) * found if self.adaptive else found
+
+    def _unit_scale(self, raw: Tensor) -> Tensor:
         if self.max_scale is not None:
             share = ops.sigmoid(raw + self.scale_bias)
             return self.min_scale + (self.max_scale - self.min_scale) * share
@@ -64,5 +123,11 @@ class ScaledHead(Head):
             "min_scale": self.min_scale,
             "scale_bias": self.scale_bias,
             "max_scale": self.max_scale,
+            "adaptive": self.adaptive,
         }
         return {**super().get_config(), **config}
+
+
+def _on_axis(entries: Tensor, axis: int) -> Tensor:
+    """`(event_dim,)`, of the rank that puts it on a negative axis."""
+    return ops.reshape(entries, (-1,) + (1,) * (-axis - 1))

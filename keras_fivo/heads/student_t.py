@@ -21,8 +21,8 @@ class StudentTHead(ScaledHead):
         activation: Activation of the hidden layers.
         min_degrees: The degrees of freedom are this plus a softplus. With 2,
             the default, the variance is finite.
-        **kwargs: `min_scale`, `scale_bias` and `max_scale` of `ScaledHead`,
-            and what every layer takes.
+        **kwargs: `min_scale`, `scale_bias`, `max_scale` and `adaptive` of
+            `ScaledHead`, and what every layer takes.
     """
 
     outputs_per_entry = 3
@@ -49,7 +49,7 @@ class StudentTHead(ScaledHead):
         loc, raw_scale, raw_degrees = ops.split(outputs, 3, axis=-1)
         # A bias of 2 starts training at about 4 degrees of freedom.
         degrees = self.min_degrees + ops.softplus(raw_degrees + 2.0)
-        return StudentT(degrees, loc, self.positive(raw_scale))
+        return StudentT(degrees, self.place(loc), self.positive(raw_scale))
 
     def get_config(self) -> dict:
         """Constructor arguments."""

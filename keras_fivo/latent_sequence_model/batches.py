@@ -65,6 +65,8 @@ def moments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation of the observed entries.
 
+    A feature that does not change, but for rounding, has a deviation of 1.
+
     Args:
         inputs: Checked batches, as from `check_inputs`.
         nan_is_missing: Whether NaN stands for a missing entry.
@@ -90,7 +92,10 @@ def moments(
             "entries"
         )
     mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    # Observations are float32, of which the last digit is 1e-7 of the value.
+    changes = deviation > 1e-6 * np.abs(mean)
+    deviation = np.where(changes, deviation, 1.0)
     return mean.astype("float32"), deviation.astype("float32")
 
 

@@ -1,6 +1,5 @@
 """The Keras model around a cell and a bound: train, filter, forecast, save."""
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 
 from keras_fivo.bounds import FIVO, Bound, get_bound
 from keras_fivo.checks import check_count
-from keras_fivo.inference import generation
 from keras_fivo.inference.filtering import (
     can_stream,
     filter_sequences,
@@ -19,8 +17,7 @@ from keras_fivo.inference.smoothing import Smoother, SmoothingResult
 from keras_fivo.inference.states import check_continuation, check_state, forms
 from keras_fivo.input_checks import check_shapes, check_values
 from keras_fivo.inputs import prepare_inputs
-from keras_fivo.latent_sequence_model.batches import pad_to_bucket
-from keras_fivo.latent_sequence_model.trained_model import TrainedModel
+from keras_fivo.latent_sequence_model.generating_model import GeneratingModel
 from keras_fivo.lookup import key_of
 from keras_fivo.noise import check_noise
 from keras_fivo.seeds import drawing_from
@@ -31,7 +28,7 @@ _FIELDS = [field.name for field in fields(FilterResult)]
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class LatentSequenceModel(TrainedModel):
+class LatentSequenceModel(GeneratingModel):
     """A latent sequence model that is trained with a bound.
 
     Observations are an array `(batch, time, features)`, or a dict of it as
@@ -226,122 +223,3 @@ class LatentSequenceModel(TrainedModel):
         key = ("smooth", method, lag, key_of(bound))
         found = self._functions(key, run, data, noise)
         return SmoothingResult(method=method, **found)
-
-    def sample(
-        self,
-        num_steps: int,
-        num_samples: int = 1,
-        prefix: Any = None,
-        controls: Any = None,
-        num_particles: int = 64,
-        seed: Any = None,
-    ) -> Tensor:
-        """Samples observations, from the start or after a prefix.
-
-        Args:
-            num_steps: Number of steps to sample.
-            num_samples: Number of samples, of each prefix if there are any.
-            prefix: Observations to continue, as for the model; each sequence
-                goes on from its own last step, from particles drawn from its
-                posterior.
-            controls: Exogenous inputs of the sampled steps, `(num_steps,
-                controls)`, or `(batch, num_steps, controls)` with a prefix.
-            num_particles: Number of particles that filter the prefix.
-            seed: Seed; None: the model's own.
-
-        Returns:
-            `(num_samples, num_steps, features)`, or with a prefix `(batch,
-            num_samples, num_steps, features)`, without the prefix; NaN after
-            a prefix that killed all particles.
-        """
-        given = (prefix, num_steps, num_samples, controls, num_particles, seed)
-        samples = self._generate(*given)["samples"]
-        return samples[0] if prefix is None else samples
-
-    def forecast(
-        self,
-        observations: Any,
-        num_steps: int,
-        num_samples: int = 100,
-        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
-        controls: Any = None,
-        num_particles: int = 64,
-        seed: Any = None,
-    ) -> generation.Forecast:
-        """Forecasts samples, means and quantiles of what comes next.
-
-        Args:
-            observations: The past, as for the model.
-            num_steps: Number of steps to forecast.
-            num_samples: Number of samples of each sequence.
-            quantiles: Levels in (0, 1).
-            controls: Exogenous inputs to come, `(batch, num_steps,
-                controls)`.
-            num_particles: Number of particles that filter the past.
-            seed: Seed; None: the model's own.
-        """
-        levels = tuple(float(level) for level in quantiles)
-        if not all(0 < level < 1 for level in levels):
-            raise ValueError(
-                "`quantiles` must lie in (0, 1). "
-                f"Received: quantiles={quantiles!r}"
-            )
-        found = self._generate(
-            observations,
-            num_steps,
-            num_samples,
-            controls,
-            num_particles,
-            seed,
-            levels,
-        )
-        return generation.Forecast(levels=levels, **found)
-
-    def _generate(
-        self,
-        prefix: Any,
-        num_steps: int,
-        num_samples: int,
-        controls: Any,
-        num_particles: int,
-        seed: Any,
-        levels: tuple[float, ...] | None = None,
-    ) -> dict:
-        """Samples after a prefix, and summarizes them if levels are given."""
-        num_steps = check_count("num_steps", num_steps)
-        num_samples = check_count("num_samples", num_samples)
-        data, batch, bound = None, 1, FIVO(num_particles)
-        if prefix is not None:
-            data = self._checked_inputs(prefix)
-            batch = data["observations"].shape[0]
-            data = pad_to_bucket(data, self.nan_is_missing)
-        elif not self.built:
-            raise ValueError(
-                "The model must be built before it can sample: fit it, "
-                "load it or call `model.build((None, None, features))`. "
-                "Received: a model without weights"
-            )
-        if controls is not None:
-            controls = generation.control_rows(
-                controls, batch, num_steps, num_samples
-            )
-        elif self.cell.control_dim:
-            raise ValueError(
-                "The model has exogenous inputs: `controls` must give those "
-                f"of the {num_steps} steps to come. Received: controls=None"
-            )
-
-        def run(data: dict | None, controls: Tensor | None) -> dict:
-            return generation.sample_paths(
-                self.cell,
-                generation.Start(bound, data, self.nan_is_missing),
-                num_steps,
-                num_samples,
-                self.filter_seed_generator,
-                controls,
-                levels,
-            )
-
-        sizes = (num_steps, num_samples, bound.num_particles, levels)
-        with drawing_from(self.filter_seed_generator, seed, "sample"):
-            return self._functions(("generate", *sizes), run, data, controls)

@@ -13,4 +13,5 @@ from keras_fivo.metrics.scores import energy_score as energy_score
 from keras_fivo.metrics.training import Count as Count
 from keras_fivo.metrics.training import FilterMetrics as FilterMetrics
 from keras_fivo.metrics.training import Ratio as Ratio
+from keras_fivo.metrics.training import direction_of as direction_of
 from keras_fivo.metrics.training import summarize as summarize

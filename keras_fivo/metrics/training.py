@@ -47,6 +47,19 @@ class Count(keras.metrics.Metric):
         return self.total.value + 0.0
 
 
+def direction_of(name: str) -> str | None:
+    """Returns whether a metric is better `"up"` or `"down"`; None: neither.
+
+    Args:
+        name: Of a metric of `FilterMetrics`.
+    """
+    if name in ("bound_per_step", "bound_per_sequence", "ess"):
+        return "up"
+    if name in ("loss", "twist_loss", "dead_sequences", "skipped_updates"):
+        return "down"
+    return None
+
+
 class FilterMetrics:
     """What `fit` and `evaluate` report, all in nats.
 
@@ -89,6 +102,9 @@ class FilterMetrics:
         self.ratios = {name: Ratio(name=name) for name in self.RATIOS}
         self.others = {name: Ratio(name=name) for name in others}
         self.counts = {name: Count(name=name) for name in self.COUNTS}
+        for metric in self.as_list():
+            # Where Keras, and tuners, look for it.
+            metric._direction = direction_of(metric.name)
 
     def as_list(self) -> list:
         """All metrics."""

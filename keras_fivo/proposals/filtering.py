@@ -32,6 +32,7 @@ class FilteringProposal(NormalProposal):
         self.head = NormalHead(
             sizes.latent_dim,
             sizes.hidden_units if hidden_units is None else hidden_units,
+            adaptive=False,
             name="head",
             dtype=self.dtype_policy,
             **options,

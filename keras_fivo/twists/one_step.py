@@ -47,9 +47,9 @@ class OneStepTwist(LearnedTwist):
             sizes.hidden_units,
         )
 
-    def adapt(self, mean: Any) -> None:
-        """Sets the head's bias, if it has one."""
-        self.head.adapt(mean)
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Sets what the head takes from the data."""
+        self.head.adapt(mean, deviation)
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """The next observation, and what is observed of it."""

@@ -82,7 +82,7 @@ class Twist(keras.layers.Layer):
         """The cell builds its twist."""
         return None
 
-    def adapt(self, mean: Any) -> None:
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Takes biases from the mean of the data, NumPy `(features,)`."""
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:

@@ -88,7 +88,7 @@ def trained_model(chains, bound, proposal, settings):
         length_multiple=1,
         drop_remainder=True,
     )
-    model.adapt(batches)
+    model.adapt(batches, scale=False)
     epochs = max(1, round(settings.updates / len(batches)))
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, epochs * len(batches)

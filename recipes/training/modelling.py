@@ -93,13 +93,14 @@ def build_model(settings, train, emission):
     return compile_model(build_cell(settings, emission), settings, train)
 
 
-def compile_model(cell, settings, train):
+def compile_model(cell, settings, train, scale=False):
     """A compiled model of a cell, adapted to the training data.
 
     Args:
         cell: A `keras_fivo.LatentCell`.
         settings: `recipes.settings.common.FitSettings`.
         train: Batches of the training data, for `adapt`.
+        scale: Whether the model takes its scales from them too.
 
     Returns:
         A `keras_fivo.LatentSequenceModel`.
@@ -116,7 +117,8 @@ def compile_model(cell, settings, train):
         loss_per=settings.loss_per,
         seed=settings.seed,
     )
-    model.adapt(train)
+    # Published numbers are of data that are scaled, or not, before.
+    model.adapt(train, scale=scale)
     compiled = settings.jit_compile
     model.compile(
         optimizer=build_optimizer(settings),
