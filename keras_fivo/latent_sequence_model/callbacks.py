@@ -48,7 +48,13 @@ class FirstBound(keras.callbacks.Callback):
 
     def __init__(self, cell: Any) -> None:
         super().__init__()
-        self.cell = cell
+        # JAX takes the variables away while it trains.
+        center, scale = (
+            np.array(keras.ops.convert_to_numpy(x))
+            for x in (cell.center, cell.scale)
+        )
+        self.threshold = _ABSURD * len(center)
+        self.reason = _reason(center, scale, cell.emission is not None)
         self.is_checked = False
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -57,25 +63,22 @@ class FirstBound(keras.callbacks.Callback):
             return
         self.is_checked = True
         bound = float((logs or {}).get("bound_per_step", np.nan))
-        if bound < _ABSURD * self.cell.observation_dim:
+        if bound < self.threshold:
             warnings.warn(
                 f"The first bound is absurd: {bound:.3g} nats per step. "
-                f"{_reason(self.cell)}",
+                f"{self.reason}",
                 stacklevel=2,
             )
 
 
-def _reason(cell: Any) -> str:
+def _reason(center: np.ndarray, scale: np.ndarray, has_head: bool) -> str:
     """What may be wrong, from what the cell was adapted to."""
-    center, scale = (
-        keras.ops.convert_to_numpy(x) for x in (cell.center, cell.scale)
-    )
     if not np.any(center) and np.all(scale == 1):
         return (
             "The model does not know the units of its data: call "
             "`model.adapt(train)` before `fit`."
         )
-    if cell.emission is None:
+    if not has_head:
         return (
             "The densities of the cell are in other units than the data, "
             "whose mean and standard deviation `adapt` found to be "
