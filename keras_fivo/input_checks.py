@@ -12,7 +12,7 @@ def as_arrays(data: Any) -> dict:
     """A dict of NumPy arrays of one batch of inputs.
 
     Raises:
-        TypeError: For a list of sequences.
+        TypeError: For a list of sequences, or what is no array of numbers.
     """
     if isinstance(data, list):
         raise TypeError(
@@ -20,10 +20,20 @@ def as_arrays(data: Any) -> dict:
             f"of such arrays. Received: a list of length {len(data)}. Use "
             "`keras_fivo.pad_sequences` to pad a list of sequences."
         )
-    return {
-        key: keras.ops.convert_to_numpy(value)
+    arrays = {
+        key: value
+        if isinstance(value, np.ndarray)
+        else keras.ops.convert_to_numpy(value)
         for key, value in as_dict(data).items()
     }
+    for key, value in arrays.items():
+        # Floats of 16 bits may be of a kind that NumPy does not know.
+        if value.dtype.kind in "OSUMmc":
+            raise TypeError(
+                f"`{key}` must be an array of numbers: encode text, dates and "
+                f"categories first. Received: {key} of dtype {value.dtype}"
+            )
+    return arrays
 
 
 def check_inputs(data: Any, cell: Any, nan_is_missing: bool) -> dict:

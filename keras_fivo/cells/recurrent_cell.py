@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.heads import NormalHead
-from keras_fivo.networks import Network, Recurrence
+from keras_fivo.networks import Network, Recurrence, get_recurrent_cell
 from keras_fivo.proposals import ProposalSizes
 from keras_fivo.twists import TwistSizes
 from keras_fivo.types import Nested, Tensor
@@ -40,7 +40,8 @@ class RecurrentCell(LatentCell):
         hidden_units: Sizes of the hidden layers of all networks.
         data_encoding_dim: Size of an encoded observation.
         latent_encoding_dim: Size of an encoded latent.
-        recurrent: A Keras RNN cell in the place of the LSTM.
+        recurrent: A Keras RNN cell or layer, or `"gru"` or `"simple_rnn"`, in
+            the place of the LSTM.
         activation: Activation of hidden layers.
         dropout: Rate at which features of the encoded observations, the
             encoded latents and h_t are dropped in training; the masks stay
@@ -84,6 +85,10 @@ class RecurrentCell(LatentCell):
         self.scale_bias = float(scale_bias)
         self.center_present = bool(center_present)
         self.dropout = checked_rate(dropout)
+        if recurrent is not None:
+            recurrent = get_recurrent_cell(
+                recurrent, self.units, dtype=self.dtype_policy
+            )
         self.recurrent = recurrent
         self._create_networks(recurrent)
 

@@ -41,7 +41,8 @@ class SRNNCell(RecurrentCell):
         hidden_units: Sizes of the hidden layers of all networks.
         data_encoding_dim: Size of an encoded observation.
         latent_encoding_dim: Size of an encoded latent.
-        recurrent: A Keras RNN cell in the place of the LSTM.
+        recurrent: A Keras RNN cell or layer, or `"gru"` or `"simple_rnn"`, in
+            the place of the LSTM.
         activation: Activation of hidden layers.
         dropout: Rate at which features of the encoded observations, the
             encoded latents and h_t are dropped in training; the masks stay

@@ -193,6 +193,23 @@ def refuse_targets(y: Any) -> None:
         )
 
 
+def refuse_nothing_observed(data: Any) -> None:
+    """A bound of nothing is 0, or NaN, and teaches nothing.
+
+    Args:
+        data: A checked batch, or a data set, which is not looked into.
+
+    Raises:
+        ValueError: If a mask or lengths leave nothing of the batch.
+    """
+    for name in ("mask", "lengths"):
+        if isinstance(data, dict) and name in data and not data[name].any():
+            raise ValueError(
+                "Training data must have at least one observed entry. "
+                f"Received: {name} of shape {data[name].shape} without any"
+            )
+
+
 def refuse_losses(compile_config: dict | None) -> None:
     """A loss or metrics given to `compile` would go unused.
 

@@ -1,11 +1,15 @@
 """A trained model that samples and forecasts."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from keras_fivo.bounds import FIVO
 from keras_fivo.checks import check_count
 from keras_fivo.inference import generation
+from keras_fivo.input_checks import lengths_of
 from keras_fivo.latent_sequence_model.batches import pad_to_bucket
 from keras_fivo.latent_sequence_model.trained_model import TrainedModel
 from keras_fivo.seeds import drawing_from
@@ -102,6 +106,7 @@ class GeneratingModel(TrainedModel):
         if prefix is not None:
             data = self._checked_inputs(prefix)
             batch = data["observations"].shape[0]
+            _warn_of_what_is_left_out(data, self.nan_is_missing)
             data = pad_to_bucket(data, self.nan_is_missing)
         elif not self.built:
             raise ValueError(
@@ -133,3 +138,23 @@ class GeneratingModel(TrainedModel):
         sizes = (num_steps, num_samples, bound.num_particles, levels)
         with drawing_from(self.filter_seed_generator, seed, "sample"):
             return self._functions(("generate", *sizes), run, data, controls)
+
+
+def _warn_of_what_is_left_out(data: dict, nan_is_missing: bool) -> None:
+    """Warns where a mask or NaN alone says that sequences have ended.
+
+    Args:
+        data: As from `check_inputs`.
+        nan_is_missing: Whether NaN stands for a missing entry.
+    """
+    num_steps = data["observations"].shape[1]
+    unseen = num_steps - lengths_of(data, nan_is_missing)
+    if "lengths" not in data and unseen.any():
+        warnings.warn(
+            f"The last steps of {np.count_nonzero(unseen)} sequences, up to "
+            f"{unseen.max()}, are not observed, and taken for padding: what "
+            "comes next is counted from the last observed step. Pass "
+            "`lengths` where they are steps of the sequence that are missing, "
+            "and to say that they are not.",
+            stacklevel=4,
+        )

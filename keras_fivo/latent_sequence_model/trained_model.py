@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_fivo.bounds import Bound
 from keras_fivo.input_checks import check_inputs
-from keras_fivo.inputs import prepare_inputs
+from keras_fivo.inputs import as_dict, prepare_inputs
 from keras_fivo.latent_sequence_model import batches
 from keras_fivo.latent_sequence_model.base_model import BaseModel
 from keras_fivo.latent_sequence_model.batches import (
@@ -134,6 +134,14 @@ class TrainedModel(BaseModel):
         _, result = self._run_bound(self.evaluation_bound, inputs, training)
         return result.log_evidence
 
+    def compute_output_spec(
+        self, inputs: Any, training: bool = False
+    ) -> keras.KerasTensor:
+        """Returns the form of what a call gives, which Keras cannot trace."""
+        inputs, _ = batches.inputs_and_weights(inputs)
+        batch = as_dict(inputs)["observations"].shape[0]
+        return keras.KerasTensor((batch,), dtype="float32")
+
     # Keras' verbs, with checks before anything runs.
 
     @with_signature_of(keras.Model.fit)
@@ -157,6 +165,7 @@ class TrainedModel(BaseModel):
                 "optimizer"
             )
         x = self._checked_data(given)
+        batches.refuse_nothing_observed(x)
         validation = given.get("validation_data")
         if validation is not None:
             weights = None

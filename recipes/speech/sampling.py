@@ -72,10 +72,10 @@ def predict_steps(model, steps, num_particles, seed):
     for start in range(0, total, rows):
         # The last rows are repeated: one shape for all batches.
         known = np.minimum(np.arange(start, start + rows) + 1, total)
-        mask = np.arange(total) < known[:, None]
-        prefixes = np.where(mask[..., None], steps[None, :-1], 0.0)
+        inside = np.arange(total) < known[:, None]
+        prefixes = np.where(inside[..., None], steps[None, :-1], 0.0)
         forecast = model.forecast(
-            {"observations": prefixes.astype("float32"), "mask": mask},
+            {"observations": prefixes.astype("float32"), "lengths": known},
             1,
             num_samples=_NUM_DRAWS,
             quantiles=(0.05, 0.95),
