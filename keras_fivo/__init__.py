@@ -11,7 +11,6 @@ from keras_fivo.cells import GHMMCell as GHMMCell
 from keras_fivo.cells import LatentCell as LatentCell
 from keras_fivo.cells import LinearGaussianCell as LinearGaussianCell
 from keras_fivo.cells import SRNNCell as SRNNCell
-from keras_fivo.cells import StepResult as StepResult
 from keras_fivo.cells import VRNNCell as VRNNCell
 from keras_fivo.distributions import (
     AutoregressiveBernoulli as AutoregressiveBernoulli,
@@ -101,3 +100,4 @@ from keras_fivo.twists import LookAheadTwist as LookAheadTwist
 from keras_fivo.twists import OneStepTwist as OneStepTwist
 from keras_fivo.twists import QuadraticTwist as QuadraticTwist
 from keras_fivo.twists import Twist as Twist
+from keras_fivo.types import StepResult as StepResult

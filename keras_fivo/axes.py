@@ -1,5 +1,7 @@
 """Axes of time, of the batch and of particles: moved, merged and repeated."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -61,3 +63,32 @@ def next_step(tree: Nested) -> Nested:
     return keras.tree.map_structure(
         lambda x: ops.concatenate([x[1:], x[-1:]], axis=0), tree
     )
+
+
+def number_steps(num_steps: int, batch: int, first: Any = 0) -> Tensor:
+    """Returns the numbers of steps, int32 `(time, batch)`.
+
+    Args:
+        num_steps: Number of steps.
+        batch: Number of sequences.
+        first: Number of the first step, one or `(batch,)`.
+    """
+    steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1) + first
+    return ops.broadcast_to(steps, (num_steps, batch))
+
+
+def repeat_steps(x: Tensor, num_steps: int) -> Tensor:
+    """Repeats `(...)` over a new first axis, of time."""
+    return ops.broadcast_to(ops.expand_dims(x, 0), (num_steps, *ops.shape(x)))
+
+
+def last_active(values: Tensor, active: Tensor) -> Tensor:
+    """Returns the value after each sequence's last step, `(batch, ...)`.
+
+    Args:
+        values: `(time + 1, batch, ...)`, before each step and after the last.
+        active: Bool `(time, batch)`.
+    """
+    # (batch,) -> (1, batch, 1, ...)
+    lengths = ops.sum(ops.cast(active, "int32"), axis=0)[None]
+    return ops.take_along_axis(values, like_rows(lengths, values), axis=0)[0]

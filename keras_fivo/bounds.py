@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.axes import number_steps
 from keras_fivo.checks import check_count
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.lookup import Configurable, find
@@ -16,12 +17,12 @@ from keras_fivo.smc import (
     FilterResult,
     Never,
     ResamplingScheme,
-    Twisted,
     get_criterion,
     get_scheme,
     log_mean_exp,
     particle_filter,
 )
+from keras_fivo.twists import TwistedCell
 from keras_fivo.types import SeedLike, Tensor
 
 
@@ -43,6 +44,10 @@ class Bound(Configurable):
 
     average: Callable[[Tensor], Tensor] = staticmethod(log_mean_exp)
     """Log-weights `(batch, particles)` to the bound's last term."""
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {"num_particles": self.num_particles}
 
     def draw(
         self,
@@ -206,14 +211,13 @@ class Bound(Configurable):
             carried["particles"] = twist.unwrap(carried["particles"])
         return replace(result, state=carried)
 
-    def _twist_of(self, cell: Any, keep_paths: bool) -> Twisted | None:
+    def _twist_of(self, cell: Any, keep_paths: bool) -> TwistedCell | None:
         """The cell with its twist, unless that could change nothing."""
         if cell.twist is None:
             return None
         if isinstance(self.criterion, Never) and not keep_paths:
             return None
-        detached = cell.twist.own_objective is not None
-        return Twisted(cell, self.scheme.blends, detached)
+        return TwistedCell(cell, self.scheme.blends)
 
     def initial_state(self, cell: Any, batch: int) -> dict:
         """The state before the first step."""
@@ -241,10 +245,6 @@ class ELBO(Bound):
     def __init__(self, num_particles: int = 1) -> None:
         super().__init__(num_particles, "multinomial", "never")
 
-    def get_config(self) -> dict:
-        """Constructor arguments."""
-        return {"num_particles": self.num_particles}
-
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class IWAE(Bound):
@@ -259,10 +259,6 @@ class IWAE(Bound):
 
     def __init__(self, num_particles: int = 4) -> None:
         super().__init__(num_particles, "multinomial", "never")
-
-    def get_config(self) -> dict:
-        """Constructor arguments."""
-        return {"num_particles": self.num_particles}
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -296,14 +292,12 @@ class FIVO(Bound):
     def get_config(self) -> dict:
         """Constructor arguments."""
         serialize = keras.saving.serialize_keras_object
-        return {
-            "num_particles": self.num_particles,
-            "scheme": serialize(self.scheme),
-            "criterion": serialize(self.criterion),
-        }
+        scheme, criterion = serialize(self.scheme), serialize(self.criterion)
+        config = {"scheme": scheme, "criterion": criterion}
+        return {**super().get_config(), **config}
 
 
-def _filter_state(state: dict, twist: Twisted | None) -> dict:
+def _filter_state(state: dict, twist: TwistedCell | None) -> dict:
     names = ("particles", "log_weights", "log_evidence")
     found = {name: state[name] for name in names}
     if twist is not None:
@@ -312,12 +306,12 @@ def _filter_state(state: dict, twist: Twisted | None) -> dict:
 
 
 def _encode(
-    cell: Any, inputs: dict, state: dict, twist: Twisted | None
+    cell: Any, inputs: dict, state: dict, twist: TwistedCell | None
 ) -> tuple[dict, dict]:
     """What the cell computes before the loop, and the new observed state."""
     past, present, observed_state = cell.encode(inputs, state["observed"])
-    steps = ops.arange(ops.shape(inputs["active"])[0], dtype="int32")
-    steps = ops.expand_dims(steps, -1) + state["step"]
+    num_steps, batch = ops.shape(inputs["active"])
+    steps = number_steps(num_steps, batch, state["step"])
     numbered = {**past, "step": steps}
     encoded = {
         "past": past,

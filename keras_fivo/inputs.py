@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_fivo.axes import time_first
+from keras_fivo.axes import like_rows, time_first, zero_beyond
 from keras_fivo.types import Tensor
 
 KEYS = ("observations", "mask", "lengths", "controls")
@@ -132,7 +132,7 @@ def prepare_inputs(
     if nan_is_missing:
         present = ops.logical_not(ops.isnan(observations))
         if observed is not None:
-            observed = present & _per_entry(observed, observations)
+            observed = present & like_rows(observed, observations)
         else:
             observed = present
     active = _active(observations, observed, data.get("lengths"))
@@ -142,17 +142,13 @@ def prepare_inputs(
         prepared["left_out"] = ops.sum(unseen, axis=0)
     if observed is None:
         observed = active
-    elif len(observed.shape) == 3:
-        observed = observed & ops.expand_dims(active, -1)
     else:
-        observed = observed & active
+        observed = observed & like_rows(active, observed)
     prepared["observations"] = fill_missing(observations, observed, center)
     prepared["observed"] = observed
     if "controls" in data:
         controls = time_first(ops.cast(data["controls"], "float32"))
-        prepared["controls"] = ops.where(
-            ops.expand_dims(active, -1), controls, ops.zeros_like(controls)
-        )
+        prepared["controls"] = zero_beyond(active, controls)
     return prepared
 
 
@@ -164,13 +160,8 @@ def fill_missing(observations: Tensor, observed: Tensor, center: Any) -> Tensor:
         observed: Bool `(...)` or `(..., features)`.
         center: `(features,)`.
     """
-    observed = _per_entry(observed, observations)
+    observed = like_rows(observed, observations)
     return ops.where(observed, observations, ops.convert_to_tensor(center))
-
-
-def _per_entry(observed: Tensor, observations: Tensor) -> Tensor:
-    whole = len(observed.shape) < len(observations.shape)
-    return ops.expand_dims(observed, -1) if whole else observed
 
 
 def _active(
@@ -182,8 +173,9 @@ def _active(
     if lengths is not None:
         return steps < ops.expand_dims(ops.cast(lengths, "int32"), 0)
     if observed is None:
-        return ops.ones_like(observations[..., 0], dtype="bool")
-    if len(observed.shape) == 3:
-        observed = ops.any(observed, axis=-1)
+        return ops.ones(ops.shape(observations)[:2], dtype="bool")
+    if len(observed.shape) > 2:
+        # (time, batch, ...) -> (time, batch)
+        observed = ops.any(observed, axis=tuple(range(2, len(observed.shape))))
     last = ops.max(ops.where(observed, steps + 1, 0), axis=0)
     return steps < ops.expand_dims(last, 0)

@@ -29,14 +29,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": set(),
     "seeds": {"types"},
     "distributions": {"backend"},
-    "networks": {"backend"},
+    "networks": {"axes", "backend"},
     "smc": {"backend", "axes", "noise"},
     "linear_gaussian": {"distributions", "backend"},
     "heads": {"distributions", "networks"},
     "proposals": MODEL_PARTS,
-    "twists": MODEL_PARTS,
-    "cells": MODEL_PARTS | {"proposals", "twists"},
-    "bounds": {"smc", "inputs", "noise"},
+    "twists": MODEL_PARTS | {"axes"},
+    "cells": MODEL_PARTS | {"proposals", "twists", "axes"},
+    "bounds": {"smc", "inputs", "noise", "twists", "axes"},
     "input_checks": {"inputs"},
 }
 MAY_IMPORT["inference"] = {*MODEL_PARTS, "cells", "smc", "bounds", "inputs"}

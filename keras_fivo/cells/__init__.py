@@ -7,5 +7,4 @@ from keras_fivo.cells.linear_gaussian import (
     LinearGaussianCell as LinearGaussianCell,
 )
 from keras_fivo.cells.srnn import SRNNCell as SRNNCell
-from keras_fivo.cells.step_result import StepResult as StepResult
 from keras_fivo.cells.vrnn import VRNNCell as VRNNCell

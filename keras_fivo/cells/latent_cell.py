@@ -1,17 +1,24 @@
 """The contract between a model and the particle filter."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_fivo.cells.observing_layer import ObservingLayer
-from keras_fivo.cells.step_result import StepResult, analytic_kl
-from keras_fivo.distributions import Distribution
+from keras_fivo.checks import check_count
+from keras_fivo.distributions import (
+    Distribution,
+    analytic_kl,
+    observed_log_prob,
+)
 from keras_fivo.heads import get_head
+from keras_fivo.networks import Sizes
 from keras_fivo.proposals import get_proposal
-from keras_fivo.twists import TwistSizes, get_twist, observed_log_prob
-from keras_fivo.types import Nested, Shape, Tensor
+from keras_fivo.twists import TwistedCell, get_twist
+from keras_fivo.types import Nested, Shape, StepResult, Tensor
 
 
 class LatentCell(ObservingLayer):
@@ -23,7 +30,8 @@ class LatentCell(ObservingLayer):
     `encode`, `recur`, `embed` and `next_states` for recurrent networks, and
     `proposal_distribution` for a proposal of your own. In return the base
     class gives `call`, `generate`, states, saving, and all that
-    `LatentSequenceModel` does.
+    `LatentSequenceModel` does. Where the context is a dict, name its
+    `features`, and give their `sizes`, for proposals and twists with weights.
 
     All methods but `encode` and `look_ahead` work on rows, of which each
     belongs to one particle; their arguments have no time axis. A method
@@ -48,12 +56,7 @@ class LatentCell(ObservingLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if int(latent_dim) < 1:
-            raise ValueError(
-                "`latent_dim` must be a positive size. "
-                f"Received: latent_dim={latent_dim!r}"
-            )
-        self.latent_dim = int(latent_dim)
+        self.latent_dim = check_count("latent_dim", latent_dim)
         self.emission: Any = emission and get_head(emission)
         self.proposal = get_proposal(proposal)
         self.twist: Any = None if twist is None else get_twist(twist)
@@ -91,28 +94,22 @@ class LatentCell(ObservingLayer):
         """`past` of the next step, `(batch, ...)`, before its observation."""
         return {} if controls is None else {"controls": controls}
 
+    def past_of_all_steps(self, past: dict) -> dict:
+        """Adds to `past` what only proposals and twists read, before the loop.
+
+        Args:
+            past: As from `encode`, with the number of the `step`.
+        """
+        return past
+
     def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
         """What the proposal needs of all observations, once after `encode`."""
-        return self.proposal.look_ahead(
-            past, present, inputs, self.known_features(past)
-        )
-
-    def known_features(self, past: dict) -> list[Tensor | None]:
-        """Features of the context that are known before the loop.
-
-        Returns:
-            A list as of `context_features`, `(time, batch, size)` each, with
-            None for those that depend on latents; or empty, if all do.
-        """
-        return []
+        past = self.past_of_all_steps(past)
+        return self.proposal.look_ahead(past, present, inputs)
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """The context of the step; by default the states."""
         return states
-
-    def context_features(self, context: Nested) -> list[Tensor]:
-        """The context as a list of `(rows, size)`, for proposals."""
-        return keras.tree.flatten(context)
 
     def initial_distribution(self, past: dict) -> Distribution | None:
         """p(z_1); None: the transition from the initial states."""
@@ -127,10 +124,12 @@ class LatentCell(ObservingLayer):
     def proposal_distribution(
         self, context: Nested, present: Nested, transition: Distribution
     ) -> Distribution:
-        """q(z_t | ...); by default asks the cell's `proposal`."""
-        return self.proposal.distribution(
-            self.context_features(context), present, transition
-        )
+        """q(z_t | ...); by default the `proposal` reads the features."""
+        if self.features:
+            features = [context[name] for name in self.features]
+        else:
+            features = keras.tree.flatten(context)
+        return self.proposal.distribution(features, present, transition)
 
     def embed(self, latent: Tensor) -> Tensor:
         """The latent as the networks read it; by default itself."""
@@ -152,48 +151,6 @@ class LatentCell(ObservingLayer):
         """
         return context
 
-    def twist_sizes(self) -> TwistSizes:
-        """What the twist is built for."""
-        return TwistSizes(
-            context_dims=[],
-            latent_dim=self.latent_dim,
-            present_dim=self.observation_dim,
-            observation_dim=self.observation_dim,
-            emission=self.emission,
-        )
-
-    def twist_look_ahead(
-        self, past: dict, present: Nested, inputs: dict
-    ) -> Nested:
-        """What the twist needs of all observations, as `look_ahead`."""
-        return self.twist.look_ahead(past, present, inputs)
-
-    def read_by_twist(self, context: Nested, embedded: Tensor) -> dict:
-        """What the future may depend on, as the twist reads it.
-
-        Returns:
-            A dict of `context`, a list of `(rows, size)`, by default empty,
-            and `latent`, `(rows, size)`; of the sizes of `twist_sizes`.
-        """
-        return {"context": [], "latent": embedded}
-
-    def initial_twist_reading(self, rows: int) -> dict:
-        """Zeros of the shapes of `read_by_twist`, in float32."""
-        sizes = self.twist_sizes()
-        return {
-            "context": [ops.zeros((rows, n)) for n in sizes.context_dims],
-            "latent": ops.zeros((rows, sizes.latent_dim)),
-        }
-
-    def log_twist(self, read: dict, look_ahead: Nested) -> Tensor:
-        """Log r of the future, `(rows,)`; by default asks the cell's twist.
-
-        Args:
-            read: As from `read_by_twist`.
-            look_ahead: One step of what `twist_look_ahead` returned, by rows.
-        """
-        return self.twist.log_twist(read["context"], read["latent"], look_ahead)
-
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """What the next step needs; by default the latent."""
         return embedded
@@ -210,7 +167,12 @@ class LatentCell(ObservingLayer):
         """Sizes of the dropout masks, by name; empty: no dropout."""
         return {}
 
-    # What the base class gives.
+    features: Sequence[str] = ()
+    """Names of what proposals read of the context; empty: all of it."""
+
+    twist_features: Sequence[str] = ()
+    """Those that the future depends on, besides the latent: a twist reads
+    them."""
 
     noise = "normal"
     """Kind of noise that latents are made of: `"normal"` or `"uniform"`."""
@@ -218,42 +180,43 @@ class LatentCell(ObservingLayer):
     latents_are_markov = False
     """Whether states depend on the last latent and on observations alone."""
 
+    # What the base class gives.
+
     @property
     def noise_shape(self) -> Shape:
         """Shape of the noise of one latent."""
         return (self.latent_dim,)
 
+    def sizes(self) -> Sizes:
+        """What the proposal and the twist are built for.
+
+        By default features are the parts of the initial states.
+        """
+        states = keras.tree.flatten(self.get_initial_state(1))
+        names = self.features or [str(i) for i in range(len(states))]
+        dims = (int(x.shape[-1]) for x in states)
+        return Sizes(
+            features=dict(zip(names, dims, strict=False)),
+            latent_dim=self.latent_dim,
+            embedded_dim=self.latent_dim,
+            observation_dim=self.observation_dim,
+            present_dim=self.observation_dim,
+            emission=self.emission,
+        )
+
     def build(self, input_shape: Any) -> None:
         """Creates the weights; see `ObservingLayer.build`."""
         super().build(input_shape)
+        if not self.proposal.built:
+            self.proposal.build(self.sizes())
         if self.twist is not None:
-            self.twist.build(self.twist_sizes())
-
-    def adapt(self, mean: Any, deviation: Any = None) -> None:
-        """Takes centring and biases from the data; see `ObservingLayer`."""
-        super().adapt(mean, deviation)
-        if self.twist is not None:
-            self.twist.adapt(mean, deviation)
-
-    def propose(
-        self, inputs: dict, states: Nested
-    ) -> tuple[Nested, Tensor, dict, Nested]:
-        """Draws the latent; see `smc.StateSpaceModel`."""
-        result, after, proposed = self._propose(inputs, states)
-        increment = result["log_transition"] - result["log_proposal"]
-        return after, increment, result, proposed
-
-    def weigh(self, inputs: dict, proposed: Nested) -> Tensor:
-        """Log p(x_t | z_t, past) of what is observed, `(rows,)`."""
-        emission = self.emission_distribution(
-            proposed["context"], proposed["embedded"]
-        )
-        return observed_log_prob(
-            emission, inputs["observations"], inputs["observed"]
-        )
+            self.twist.build(TwistedCell.sizes(self))
 
     def call(self, inputs: dict, states: Nested) -> tuple[StepResult, Nested]:
         """One step, by rows.
+
+        A `latent_mask` in a context that is a dict multiplies the embedded
+        latent, wherever it is read: dropout.
 
         Args:
             inputs: Dict of `past` and `present` (one step of what `encode`
@@ -266,13 +229,6 @@ class LatentCell(ObservingLayer):
         Returns:
             A `StepResult` and the new states.
         """
-        result, new_states, proposed = self._propose(inputs, states)
-        log_emission = self.weigh(inputs, proposed)
-        return StepResult(log_emission=log_emission, **result), new_states
-
-    def _propose(
-        self, inputs: dict, states: Nested
-    ) -> tuple[dict, Nested, Nested]:
         past = {**inputs["past"], "step": inputs["step"]}
         context = self.recur(states, past)
         transition = self._transition(context, past)
@@ -280,30 +236,55 @@ class LatentCell(ObservingLayer):
             context, inputs["present"], transition
         )
         noise = inputs["noise"]
-        noise = noise if isinstance(noise, dict) else {"latent": noise}
+        if not isinstance(noise, dict):
+            noise = {"latent": noise}
         if "proposal" in noise:
-            given = proposal, transition, inputs["present"], noise["proposal"]
             proposal = self.proposal.refine(
-                *given,
-                lambda z: self.weigh(
-                    inputs, {"context": context, "embedded": self.embed(z)}
+                proposal,
+                transition,
+                inputs["present"],
+                noise["proposal"],
+                lambda latent: self.weigh(
+                    inputs, self._emitted(context, latent)
                 ),
             )
+        # z_t ~ q(z_t | ...)
         latent, log_proposal = proposal.sample_and_log_prob(noise["latent"])
         log_transition = log_proposal
         if proposal is not transition:
             log_transition = transition.log_prob(latent)
+        emitted = self._emitted(context, latent)
+        result = StepResult(
+            latent=latent,
+            log_transition=log_transition,
+            log_proposal=log_proposal,
+            kl=ops.stop_gradient(analytic_kl(proposal, transition)),
+            emitted=emitted,
+            weigh=partial(self.weigh, inputs),
+            context=context,
+        )
+        return result, self.next_states(context, emitted["embedded"])
+
+    def _emitted(self, context: Nested, latent: Tensor) -> dict:
+        """What the emission reads: the latent and its part of the context."""
         embedded = self.embed(latent)
-        kl = ops.stop_gradient(analytic_kl(proposal, transition))
-        result = {"latent": latent, "log_transition": log_transition}
-        result.update(log_proposal=log_proposal, kl=kl)
-        if "twist" in inputs:
-            result["twist"] = self.read_by_twist(context, embedded)
-        proposed = {
-            "context": self.emission_context(context),
-            "embedded": embedded,
-        }
-        return result, self.next_states(context, embedded), proposed
+        if isinstance(context, dict) and "latent_mask" in context:
+            embedded = embedded * context["latent_mask"]
+        return {"context": self.emission_context(context), "embedded": embedded}
+
+    def weigh(self, inputs: dict, emitted: Nested) -> Tensor:
+        """Log p(x_t | z_t, past) of what is observed, `(rows,)`.
+
+        Args:
+            inputs: As for `call`; `observations` and `observed` are read.
+            emitted: As in a `StepResult`.
+        """
+        emission = self.emission_distribution(
+            emitted["context"], emitted["embedded"]
+        )
+        return observed_log_prob(
+            emission, inputs["observations"], inputs["observed"]
+        )
 
     def generate(
         self, states: Nested, past: dict, step: Tensor, noise: dict

@@ -11,7 +11,6 @@ from keras_fivo.cells.chain_weights import ChainWeights, given_parameters
 from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.distributions import Distribution, normal_from_factor
 from keras_fivo.linear_gaussian import LinearGaussian, Posterior
-from keras_fivo.proposals import ProposalSizes
 from keras_fivo.types import Nested, Tensor
 
 
@@ -75,6 +74,7 @@ class LinearGaussianCell(LatentCell):
         >>> cell.exact(observations).log_evidence
     """
 
+    features = ("latent",)
     latents_are_markov = True
 
     def __init__(
@@ -96,14 +96,6 @@ class LinearGaussianCell(LatentCell):
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights."""
         self.chain_weights.build(self.latent_dim, observation_dim, control_dim)
-        self.proposal.build(
-            ProposalSizes(
-                context_dims=[self.latent_dim],
-                present_dim=observation_dim,
-                latent_dim=self.latent_dim,
-                hidden_units=[32],
-            )
-        )
 
     def encode(
         self, inputs: dict, observed_state: dict
@@ -114,31 +106,14 @@ class LinearGaussianCell(LatentCell):
         )
         return past, self.standardize(observations), observed_state
 
-    def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
-        """What the proposal needs, which may read the chain's parameters."""
-        return self.proposal.look_ahead(
-            self._with_parameters(past), present, inputs
-        )
-
-    def twist_look_ahead(
-        self, past: dict, present: Nested, inputs: dict
-    ) -> Nested:
-        """What the twist needs, which may read the chain's parameters."""
-        return self.twist.look_ahead(
-            self._with_parameters(past), present, inputs
-        )
-
-    def _with_parameters(self, past: dict) -> dict:
+    def past_of_all_steps(self, past: dict) -> dict:
+        """Adds the chain's parameters, for exact proposals and twists."""
         steps = self.chain_weights.at(past["step"], past.get("controls"))
         return {**past, "parameters": steps}
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """z_{t-1}, the number of the step, and the controls."""
         return {**past, "latent": states}
-
-    def context_features(self, context: Nested) -> list[Tensor]:
-        """z_{t-1}."""
-        return [context["latent"]]
 
     def transition_distribution(self, context: Nested) -> Distribution:
         """p(z_t | z_{t-1}), or p(z_1)."""

@@ -11,11 +11,12 @@ from keras_fivo.types import Shape, Tensor
 class ObservingLayer(keras.layers.Layer):
     """A layer built for observations, which it centres and scales.
 
-    A subclass has a head, or None, as `emission`, and builds its networks in
-    `build_parts`.
+    A subclass has a head, or None, as `emission`, a twist, or None, as
+    `twist`, and builds its networks in `build_parts`.
     """
 
     emission: Any
+    twist: Any
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights.
@@ -57,15 +58,16 @@ class ObservingLayer(keras.layers.Layer):
         return (observations - self.center) / self.scale
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
-        """Takes centring and scales, and the emission's bias, from the data.
+        """Takes centring and scales, and biases of parts, from the data.
 
         Args:
             mean: NumPy `(features,)`, mean of the observed entries.
             deviation: Their standard deviation; None leaves all scales at 1.
         """
         self.center.assign(mean)
-        if self.emission is not None:
-            self.emission.adapt(mean, deviation)
+        for part in (self.emission, self.twist):
+            if part is not None:
+                part.adapt(mean, deviation)
         if deviation is not None:
             head = self.emission
             self.scale.assign(

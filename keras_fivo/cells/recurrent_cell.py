@@ -8,10 +8,13 @@ from keras import ops
 
 from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.heads import NormalHead
-from keras_fivo.networks import Network, Recurrence, get_recurrent_cell
-from keras_fivo.proposals import ProposalSizes
-from keras_fivo.twists import TwistSizes
-from keras_fivo.types import Nested, Tensor
+from keras_fivo.networks import (
+    Network,
+    Recurrence,
+    Sizes,
+    get_recurrent_cell,
+)
+from keras_fivo.types import Tensor
 
 
 def checked_rate(dropout: float) -> float:
@@ -26,32 +29,12 @@ def checked_rate(dropout: float) -> float:
 class RecurrentCell(LatentCell):
     """A cell with an RNN, two encoders, and heads on their outputs.
 
-    A subclass says what the RNN and the heads read: it builds them in
-    `build_recurrent_parts`, and gives `encode`, `past_features`, `recur`,
-    the distributions and the states.
+    A subclass says what the RNN and the heads read: it builds the RNN in
+    `build_recurrence`, names the `features` that the transition and, before
+    the encoded observation, the proposal read, `hidden` or `latent`, and
+    gives `encode`, `past_features`, `recur`, the distributions and the states.
 
-    Args:
-        latent_dim: Size of z.
-        units: Size of the LSTM, and of the networks' hidden layers and
-            encodings where they are not given. Default: `latent_dim`.
-        emission: A head, or `"bernoulli"` or `"normal"`.
-        proposal: A proposal, or `"filtering"`, `"smoothing"`,
-            `"transition"`.
-        hidden_units: Sizes of the hidden layers of all networks.
-        data_encoding_dim: Size of an encoded observation.
-        latent_encoding_dim: Size of an encoded latent.
-        recurrent: A Keras RNN cell or layer, or `"gru"` or `"simple_rnn"`, in
-            the place of the LSTM.
-        activation: Activation of hidden layers.
-        dropout: Rate at which features of the encoded observations, the
-            encoded latents and h_t are dropped in training; the masks stay
-            the same throughout a sequence.
-        min_scale: Smallest standard deviation of transition and proposal.
-        scale_bias: Bias of their raw standard deviations.
-        center_present: Whether the present observation is centred for the
-            encoder, as the previous one always is. The code of the FIVO
-            paper does not.
-        twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
+    Its arguments are those of `VRNNCell`.
     """
 
     def __init__(
@@ -121,64 +104,49 @@ class RecurrentCell(LatentCell):
             recurrent, name="recurrence", dtype=self.dtype_policy
         )
 
-    def build_recurrent_parts(self) -> Sequence[int]:
-        """Builds the RNN and the transition.
+    features: Sequence[str] = ("hidden",)
+    twist_features: Sequence[str] = ("hidden",)
 
-        Returns:
-            The sizes of the features of the context, which the transition
-            and, before the encoded observation, the proposal read.
-        """
+    def build_recurrence(self) -> None:
+        """Builds the RNN."""
         raise NotImplementedError(
-            f"{type(self).__name__} must implement `build_recurrent_parts`."
+            f"{type(self).__name__} must implement `build_recurrence`."
         )
-
-    known_context: Sequence[bool] = (False,)
-    """Which features of the context are known before the loop."""
 
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights of the networks."""
         self.control_dim = control_dim
         self.data_encoder.build([observation_dim])
         self.latent_encoder.build([self.latent_dim])
-        context_dims = self.build_recurrent_parts()
+        self.build_recurrence()
+        self.transition.build(self.sizes().context_dims)
         self.emission.build(
             [self.latent_encoding_dim, self.recurrence.output_dim],
             observation_dim,
             self.hidden_units,
         )
-        self.proposal.build(
-            ProposalSizes(
-                context_dims=context_dims,
-                present_dim=self.data_encoding_dim,
-                latent_dim=self.latent_dim,
-                hidden_units=self.hidden_units,
-                recurrent_dim=self.units,
-                known_context=self.known_context,
-                scale_options={
-                    "min_scale": self.min_scale,
-                    "scale_bias": self.scale_bias,
-                    "activation": self.activation,
-                },
-            )
-        )
 
-    def twist_sizes(self) -> TwistSizes:
-        """The twist reads h_t and the encoded z_t."""
-        return TwistSizes(
-            context_dims=[self.recurrence.output_dim],
-            latent_dim=self.latent_encoding_dim,
-            present_dim=self.data_encoding_dim,
+    def sizes(self) -> Sizes:
+        """What the proposal and the twist are built for."""
+        dims = {
+            "hidden": self.recurrence.output_dim,
+            "latent": self.latent_encoding_dim,
+        }
+        return Sizes(
+            features={name: dims[name] for name in self.features},
+            latent_dim=self.latent_dim,
+            embedded_dim=self.latent_encoding_dim,
             observation_dim=self.observation_dim,
-            emission=self.emission,
+            present_dim=self.data_encoding_dim,
             hidden_units=self.hidden_units,
             recurrent_dim=self.units,
             activation=self.activation,
+            scale_options={
+                "min_scale": self.min_scale,
+                "scale_bias": self.scale_bias,
+            },
+            emission=self.emission,
         )
-
-    def read_by_twist(self, context: Nested, embedded: Tensor) -> dict:
-        """h_t and the encoded z_t."""
-        latent = self.mask_latent(context, embedded)
-        return {"context": [context["hidden"]], "latent": latent}
 
     def encode_observations(
         self, inputs: dict, previous: Tensor, masks: dict
@@ -229,11 +197,6 @@ class RecurrentCell(LatentCell):
         """Encodes z_t."""
         return self.latent_encoder.call([latent])
 
-    def mask_latent(self, context: Nested, embedded: Tensor) -> Tensor:
-        """The encoded latent with its mask of dropout, if there is one."""
-        mask = context.get("latent_mask")
-        return embedded if mask is None else embedded * mask
-
     def get_config(self) -> dict:
         """Constructor arguments."""
         config = {
@@ -263,8 +226,3 @@ class RecurrentCell(LatentCell):
         if recurrent is not None:
             recurrent = keras.saving.deserialize_keras_object(recurrent)
         return cls(recurrent=recurrent, **config)
-
-
-def over_time(mask: Tensor, like: Tensor) -> Tensor:
-    """A mask `(batch, size)` repeated over the time axis of `like`."""
-    return ops.broadcast_to(mask, (ops.shape(like)[0], *ops.shape(mask)))

@@ -1,13 +1,14 @@
 """The stochastic recurrent neural network."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import keras
 from keras import ops
 
-from keras_fivo.cells.recurrent_cell import RecurrentCell, over_time
-from keras_fivo.cells.step_result import last_active
+from keras_fivo.axes import last_active, repeat_steps
+from keras_fivo.cells.recurrent_cell import RecurrentCell
 from keras_fivo.distributions import Distribution
+from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Tensor
 
 
@@ -60,15 +61,16 @@ class SRNNCell(RecurrentCell):
         Appendix.
     """
 
-    known_context = (True, False)
+    features = ("hidden", "latent")
     latents_are_markov = True
 
-    def build_recurrent_parts(self) -> Sequence[int]:
-        """Builds the RNN and the transition; see `RecurrentCell`."""
+    def build_recurrence(self) -> None:
+        """Builds the RNN."""
         self.recurrence.build(self.data_encoding_dim + self.control_dim)
-        context_dims = [self.recurrence.output_dim, self.latent_encoding_dim]
-        self.transition.build(context_dims)
-        return context_dims
+
+    def sizes(self) -> Sizes:
+        """What the proposal and the twist are built for; h_t is known."""
+        return replace(super().sizes(), known=("hidden",))
 
     def encode(
         self, inputs: dict, observed_state: dict
@@ -87,7 +89,8 @@ class SRNNCell(RecurrentCell):
             hidden = hidden * masks["hidden"]
         past = self._past(hidden)
         if masks:
-            past["latent_mask"] = over_time(masks["latent"], previous)
+            num_steps = ops.shape(previous)[0]
+            past["latent_mask"] = repeat_steps(masks["latent"], num_steps)
         after = {
             "previous": last_active(centred, inputs["active"]),
             "recurrent": recurrent,
@@ -100,7 +103,7 @@ class SRNNCell(RecurrentCell):
         """`past` of the next step, for which the RNN advances by one."""
         encoded = self.data_encoder.call([observed_state["previous"]])
         hidden, _ = self.recurrence.call(
-            self.recurrence.read_ahead(_join(encoded, controls)),
+            self.recurrence.project(_join(encoded, controls)),
             None,
             observed_state["recurrent"],
         )
@@ -109,44 +112,33 @@ class SRNNCell(RecurrentCell):
     def _past(self, hidden: Tensor) -> dict:
         return {
             "hidden": hidden,
-            "transition": self.transition.read_ahead([hidden, None]),
-            "emission": self.emission.read_ahead(hidden),
+            "transition": self.transition.project({0: hidden}),
+            "emission": self.emission.project({1: hidden}),
         }
-
-    def known_features(self, past: dict) -> list[Tensor | None]:
-        """h_t is known before the loop."""
-        return [past["hidden"], None]
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """h_t, what networks take from it, and the previous latent."""
         return {**past, "latent": states["latent"]}
 
-    def context_features(self, context: Nested) -> list[Tensor]:
-        """h_t and the encoded z_{t-1}."""
-        return [context["hidden"], context["latent"]]
-
     def transition_distribution(self, context: Nested) -> Distribution:
         """p(z_t | z_{t-1}, h_t)."""
         return self.transition.distribution(
-            [None, context["latent"]], context["transition"]
+            [context["hidden"], context["latent"], context["transition"]]
         )
 
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
         """p(x_t | z_t, h_t)."""
-        return self.emission.distribution(
-            [self.mask_latent(context, embedded)], context["emission"]
-        )
+        return self.emission.distribution([embedded, context["emission"]])
 
     def emission_context(self, context: Nested) -> Nested:
-        """What the emission takes from h_t, and the mask of dropout."""
-        names = ("emission", "latent_mask")
-        return {name: context[name] for name in names if name in context}
+        """What the emission takes from h_t."""
+        return {"emission": context["emission"]}
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """The encoded latent."""
-        return {"latent": self.mask_latent(context, embedded)}
+        return {"latent": embedded}
 
     def get_initial_state(self, rows: int) -> Nested:
         """Zeros."""

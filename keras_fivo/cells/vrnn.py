@@ -1,12 +1,10 @@
 """The variational recurrent neural network."""
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
-from keras_fivo.cells.recurrent_cell import RecurrentCell, over_time
-from keras_fivo.cells.step_result import last_active
+from keras_fivo.axes import last_active, repeat_steps
+from keras_fivo.cells.recurrent_cell import RecurrentCell
 from keras_fivo.distributions import Distribution
 from keras_fivo.types import Nested, Tensor
 
@@ -56,26 +54,25 @@ class VRNNCell(RecurrentCell):
         Appendix.
     """
 
-    def build_recurrent_parts(self) -> Sequence[int]:
-        """Builds the RNN and the transition; see `RecurrentCell`."""
+    def build_recurrence(self) -> None:
+        """Builds the RNN."""
         self.recurrence.build(
             self.data_encoding_dim, self.latent_encoding_dim, self.control_dim
         )
-        self.transition.build([self.recurrence.output_dim])
-        return [self.recurrence.output_dim]
 
     def encode(
         self, inputs: dict, observed_state: dict
     ) -> tuple[dict, Nested, dict]:
-        """Encodes observations and reads the recurrence's part ahead."""
+        """Encodes observations and projects the recurrence's part."""
         masks = self.dropout_masks(inputs)
         previous, present, centred = self.encode_observations(
             inputs, observed_state["previous"], masks
         )
         past = self._past(previous, inputs.get("controls"))
         if masks:
-            past["hidden"] = over_time(masks["hidden"], previous)
-            past["latent"] = over_time(masks["latent"], previous)
+            num_steps = ops.shape(previous)[0]
+            for name in ("hidden", "latent"):
+                past[f"{name}_mask"] = repeat_steps(masks[name], num_steps)
         after = {"previous": last_active(centred, inputs["active"])}
         return past, present, after
 
@@ -87,23 +84,18 @@ class VRNNCell(RecurrentCell):
         return self._past(encoded, controls)
 
     def _past(self, previous: Tensor, controls: Tensor | None) -> dict:
-        return {"recurrence": self.recurrence.read_ahead(previous, controls)}
+        return {"recurrence": self.recurrence.project(previous, controls)}
 
     def recur(self, states: Nested, past: dict) -> Nested:
         """Advances the RNN."""
-        latent = states["latent"]
         hidden, recurrent = self.recurrence.call(
-            past["recurrence"], latent, states["recurrent"]
+            past["recurrence"], states["latent"], states["recurrent"]
         )
         context = {"hidden": hidden, "recurrent": recurrent}
-        if "hidden" in past:
-            context["hidden"] = hidden * past["hidden"]
-            context["latent_mask"] = past["latent"]
+        if "hidden_mask" in past:
+            context["hidden"] = hidden * past["hidden_mask"]
+            context["latent_mask"] = past["latent_mask"]
         return context
-
-    def context_features(self, context: Nested) -> list[Tensor]:
-        """h_t."""
-        return [context["hidden"]]
 
     def transition_distribution(self, context: Nested) -> Distribution:
         """p(z_t | h_t)."""
@@ -113,18 +105,15 @@ class VRNNCell(RecurrentCell):
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
         """p(x_t | z_t, h_t)."""
-        return self.emission.distribution(
-            [self.mask_latent(context, embedded), context["hidden"]]
-        )
+        return self.emission.distribution([embedded, context["hidden"]])
 
     def emission_context(self, context: Nested) -> Nested:
-        """All but the RNN's state."""
-        return {k: v for k, v in context.items() if k != "recurrent"}
+        """h_t."""
+        return {"hidden": context["hidden"]}
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
         """The RNN's state and the encoded latent."""
-        latent = self.mask_latent(context, embedded)
-        return {"recurrent": context["recurrent"], "latent": latent}
+        return {"recurrent": context["recurrent"], "latent": embedded}
 
     def get_initial_state(self, rows: int) -> Nested:
         """Zeros."""

@@ -117,3 +117,19 @@ def sum_entries(entries: Tensor) -> Tensor:
     if len(entries.shape) == 1:
         return entries
     return ops.sum(entries, axis=tuple(range(1, len(entries.shape))))
+
+
+def observed_log_prob(
+    density: Distribution, observations: Tensor, observed: Tensor
+) -> Tensor:
+    """Returns the log density of what is observed, `(rows,)`, in nats.
+
+    Args:
+        density: Density of one observation, by rows.
+        observations: `(rows, ...)`.
+        observed: Bool `(rows,)` for whole observations, or `(rows, ...)`.
+    """
+    if len(observed.shape) > 1:
+        return density.log_prob(observations, observed)
+    value = density.log_prob(observations)
+    return ops.where(observed, value, ops.zeros_like(value))

@@ -1,13 +1,13 @@
 """What every head offers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_fivo.distributions import Distribution
-from keras_fivo.networks import Network
+from keras_fivo.networks import Network, Projected
 from keras_fivo.types import Shape, Tensor
 
 
@@ -92,20 +92,20 @@ class Head(keras.layers.Layer):
         """Shape of the noise that one event is made of."""
         return self.distribution_class.noise_shape(self.event_dim)
 
-    def read_ahead(self, inputs: Tensor | Sequence[Tensor | None]) -> Tensor:
-        """See `Network.read_ahead`."""
-        return self.network.read_ahead(inputs)
+    def project(self, inputs: Mapping[int, Tensor]) -> Projected:
+        """Projects inputs that are known before a loop; see `Network`."""
+        return self.network.project(inputs)
 
     def distribution(
-        self, inputs: Sequence[Tensor | None], ahead: Tensor | None = None
+        self, inputs: Sequence[Tensor | Projected]
     ) -> Distribution:
         """The distribution given the features, in float32.
 
         Args:
-            inputs: Tensors `(rows, size)`; see `Network.call`.
-            ahead: As from `read_ahead`, for the inputs that are not there.
+            inputs: `(rows, size)` each, and last what `project` returned for
+                some of them, if anything; see `Network.call`.
         """
-        outputs = self.network.call(inputs, ahead)
+        outputs = self.network.call(inputs)
         return self.parametrize(ops.cast(outputs, "float32"))
 
     def parametrize(self, outputs: Tensor) -> Distribution:

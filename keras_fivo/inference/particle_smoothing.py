@@ -11,7 +11,14 @@ from typing import Any
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.axes import expand_rows, flatten_rows, next_step, time_first
+from keras_fivo.axes import (
+    expand_rows,
+    flatten_rows,
+    next_step,
+    number_steps,
+    repeat_steps,
+    time_first,
+)
 from keras_fivo.distributions import Distribution
 from keras_fivo.smc import FilterResult, Multinomial
 from keras_fivo.smc.weights import normalize_weights
@@ -45,7 +52,7 @@ def filtered_particles(result: FilterResult) -> dict:
             f"ancestors of shape {tuple(ancestors.shape)}, time first"
         )
     last = ops.maximum(ops.cast(result.lengths, "int32") - 1, 0)
-    steps = ops.expand_dims(ops.arange(int(num_steps), dtype="int32"), -1)
+    steps = number_steps(int(num_steps), 1)
     return {
         "latents": time_first(result.latents),
         "log_weights": log_weights,
@@ -76,8 +83,8 @@ def trace_paths(
     scanned = {name: particles[name] for name in names}
     _, paths = backend.scan(step, index, scanned, reverse=True)
     num_steps = int(paths.shape[0])
-    chosen = _repeat(Multinomial().ancestors(last, uniforms), num_steps)
-    weights = _repeat(normalize_weights(last), num_steps)
+    chosen = repeat_steps(Multinomial().ancestors(last, uniforms), num_steps)
+    weights = repeat_steps(normalize_weights(last), num_steps)
     return _choose(paths, chosen), paths, weights
 
 
@@ -113,8 +120,8 @@ def fixed_lag(
     index = same
     if rounds:
         index, _ = backend.scan(one_more, same, ops.zeros((rounds,)))
-    steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
-    seen = ops.minimum(steps + rounds, particles["last"])
+    steps = number_steps(num_steps, 1, rounds)
+    seen = ops.minimum(steps, particles["last"])
     log_weights = _at(particles["log_weights"], seen)
     found = _choose(particles["latents"], index)
     chosen = _draw(log_weights, uniforms)
@@ -147,8 +154,7 @@ def simulate_backward(
     """
     num_steps, batch, size, dim = ops.shape(particles["latents"])
     past, _, _ = cell.encode(inputs, cell.initial_observed_state(batch))
-    steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
-    past = {**past, "step": ops.broadcast_to(steps, (num_steps, batch))}
+    past = {**past, "step": number_steps(num_steps, batch)}
     names = ("before", "latents", "log_weights")
     scanned = {name: particles[name] for name in names}
     scanned["uniforms"] = uniforms
@@ -238,8 +244,3 @@ def _same(index: Tensor) -> Tensor:
     """Each particle's own number, in the shape of an index."""
     own = ops.arange(int(index.shape[-1]), dtype="int32")
     return ops.zeros_like(index) + own
-
-
-def _repeat(values: Tensor, num_steps: int) -> Tensor:
-    shape = (num_steps, *ops.shape(values))
-    return ops.broadcast_to(ops.expand_dims(values, 0), shape)

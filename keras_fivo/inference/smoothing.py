@@ -205,9 +205,9 @@ def _summary(
     distances = ops.square(particles - ops.expand_dims(means, 2))
     deviations = ops.sqrt(ops.sum(weights * distances, axis=2))
     found = {
-        "samples": ops.transpose(samples, (1, 0, 2, 3)),
-        "means": ops.transpose(means, (1, 0, 2)),
-        "standard_deviations": ops.transpose(deviations, (1, 0, 2)),
+        "samples": batch_first(samples),
+        "means": batch_first(means),
+        "standard_deviations": batch_first(deviations),
     }
     for name, value in found.items():
         shape = (-1,) + (1,) * (len(value.shape) - 1)

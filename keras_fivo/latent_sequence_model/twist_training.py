@@ -6,11 +6,13 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import number_steps
 from keras_fivo.inference.generation import (
     draw_generation_noise,
     generate,
 )
 from keras_fivo.noise import Noise
+from keras_fivo.twists import TwistedCell
 from keras_fivo.types import Nested, Tensor
 
 
@@ -49,8 +51,9 @@ def density_ratio_loss(cell: Any, inputs: dict, noise: Noise) -> Tensor:
     count = cell.twist.num_samples
     num_steps, batch = ops.shape(inputs["active"])
     sampled, latents = _sample(cell, inputs, noise, count)
-    read, look_ahead = _readings(cell, sampled, latents)
-    value = cell.log_twist(
+    twisted = TwistedCell(cell)
+    read, look_ahead = _readings(twisted, sampled, latents)
+    value = twisted.log_twist(
         # Each future (third axis) meets each latent (fourth axis).
         _pairs(read, num_steps, batch, count, 2),
         _pairs(look_ahead, num_steps, batch, count, 3),
@@ -82,25 +85,24 @@ def _sample(
 
 
 def _readings(
-    cell: Any, inputs: dict, latents: Tensor
-) -> tuple[Nested, Nested]:
+    twisted: TwistedCell, inputs: dict, latents: Tensor
+) -> tuple[list, Nested]:
     """What the twist reads of each step, and of its future."""
+    cell = twisted.cell
     num_steps, rows = ops.shape(inputs["active"])
     observed_state = cell.initial_observed_state(rows)
     past, present, _ = cell.encode(inputs, observed_state)
-    steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
-    past = {**past, "step": ops.broadcast_to(steps, (num_steps, rows))}
+    past = {**past, "step": number_steps(num_steps, rows)}
 
-    def step(states: Nested, now: dict) -> tuple[Nested, dict]:
+    def step(states: Nested, now: dict) -> tuple[Nested, list]:
         context = cell.recur(states, now["past"])
         embedded = cell.embed(now["latent"])
-        read = cell.read_by_twist(context, embedded)
+        read = twisted.read(context, embedded)
         return cell.next_states(context, embedded), read
 
     scanned = {"past": past, "latent": latents}
     _, read = backend.scan(step, cell.get_initial_state(rows), scanned)
-    look_ahead = cell.twist_look_ahead(past, ops.stop_gradient(present), inputs)
-    return keras.tree.map_structure(ops.stop_gradient, read), look_ahead
+    return read, twisted.look_ahead(past, present, inputs)
 
 
 def _repeat(x: Tensor, count: int) -> Tensor:

@@ -1,10 +1,12 @@
 """Networks inside cells, heads and proposals."""
 
 from keras_fivo.networks.network import Network as Network
+from keras_fivo.networks.network import Projected as Projected
 from keras_fivo.networks.recurrence import Recurrence as Recurrence
 from keras_fivo.networks.recurrent_cells import (
     get_recurrent_cell as get_recurrent_cell,
 )
+from keras_fivo.networks.sizes import Sizes as Sizes
 from keras_fivo.networks.sizes import check_entries as check_entries
 from keras_fivo.networks.step_pairs import at_steps as at_steps
 from keras_fivo.networks.step_pairs import by_pair as by_pair

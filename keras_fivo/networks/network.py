@@ -1,7 +1,7 @@
-"""A multilayer perceptron, part of whose input can be read ahead."""
+"""A multilayer perceptron, part of whose input can be projected before."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,14 +13,17 @@ from keras_fivo.types import Tensor
 
 _MAX_LAYERS = 100
 
+Projected = dict[tuple[int, ...], Tensor]
+"""What the first layer takes of some inputs, by the places of these."""
+
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class Network(keras.layers.Layer):
     """Dense layers over the concatenation of several inputs.
 
-    The product of the first kernel with inputs that are known before the
-    loop can be formed for all time steps at once by `read_ahead`, and passed
-    to the call in the place of those inputs.
+    The product of the first kernel with inputs that are known before a loop
+    can be formed for all time steps at once by `project`. What that returns
+    is passed to the call in the place of those inputs.
 
     Args:
         units: Sizes of the layers, the output last.
@@ -68,36 +71,46 @@ class Network(keras.layers.Layer):
         """The owner builds its networks."""
         return None
 
-    def read_ahead(self, inputs: Tensor | Sequence[Tensor | None]) -> Tensor:
-        """Product of the first kernel with some of the inputs, and its bias.
+    def project(self, inputs: Mapping[int, Tensor]) -> Projected:
+        """Multiplies some of the inputs with the first kernel; adds its bias.
 
         Args:
-            inputs: `(..., size)`, the last of the network's inputs; or a
-                list of them all, with None for those that only the call has.
+            inputs: `(..., size)` each, by their place among the network's
+                inputs; negative places count from the end.
 
         Returns:
-            `(..., units[0])`, to pass to the call as `ahead`.
+            The product, `(..., units[0])`, by the places that it covers: a
+            nested tensor, of which a scan takes one step.
         """
-        if not isinstance(inputs, (list, tuple)):
-            inputs = [*[None] * (len(self.input_dims) - 1), inputs]
-        return self._first(inputs, self.dense[0].bias)
+        count = len(self.input_dims)
+        found = {place % count: x for place, x in inputs.items()}
+        places = tuple(sorted(found))
+        return {places: self._first(found, self.dense[0].bias)}
 
-    def call(
-        self,
-        inputs: Sequence[Tensor | None],
-        ahead: Tensor | None = None,
-    ) -> Tensor:
+    def call(self, inputs: Sequence[Tensor | Projected]) -> Tensor:
         """Output `(..., units[-1])`, in the compute dtype.
 
         Args:
-            inputs: `(..., size)` each. Those that were read ahead are None,
-                or left off the end.
-            ahead: As from `read_ahead`, for the others.
+            inputs: `(..., size)` each, in their order, and last what
+                `project` returned, if anything; inputs that it covers are
+                skipped, and may be left off the end.
+
+        Raises:
+            ValueError: If an input is missing.
         """
-        if ahead is None:
-            hidden = self._first(inputs, self.dense[0].bias)
-        else:
-            hidden = self._first(inputs) + ahead
+        given = dict(enumerate(inputs))
+        projected = given.pop(len(inputs) - 1) if _is_projected(inputs) else {}
+        covered = {place for places in projected for place in places}
+        rest = {i: x for i, x in given.items() if i not in covered}
+        if covered | set(rest) != set(range(len(self.input_dims))):
+            raise ValueError(
+                f"The network {self.name!r} reads {len(self.input_dims)} "
+                f"inputs. Received: inputs {sorted(rest)} and projected "
+                f"inputs {sorted(covered)}"
+            )
+        hidden = None if projected else self._first(rest, self.dense[0].bias)
+        for product in projected.values():
+            hidden = self._first(rest) + product if rest else product
         if len(self.dense) > 1 or self.activate_output:
             hidden = self.activation(hidden)
         for i, layer in enumerate(self.dense[1:], start=1):
@@ -106,16 +119,13 @@ class Network(keras.layers.Layer):
                 hidden = self.activation(hidden)
         return hidden
 
-    def _first(
-        self, inputs: Sequence[Tensor | None], bias: Any = None
-    ) -> Tensor:
-        """Product of the inputs that are there with their rows."""
-        starts = itertools.accumulate(self.input_dims, initial=0)
+    def _first(self, inputs: Mapping[int, Tensor], bias: Any = None) -> Tensor:
+        """Product of inputs with their rows of the first kernel."""
+        starts = [*itertools.accumulate(self.input_dims, initial=0)]
         kernel = self.dense[0].kernel
         parts = [
-            (ops.cast(part, self.compute_dtype), kernel, start)
-            for part, start in zip(inputs, starts, strict=False)
-            if part is not None
+            (ops.cast(inputs[place], self.compute_dtype), kernel, starts[place])
+            for place in sorted(inputs)
         ]
         return backend.linear(parts, bias)
 
@@ -127,3 +137,7 @@ class Network(keras.layers.Layer):
             "activate_output": self.activate_output,
         }
         return {**super().get_config(), **config}
+
+
+def _is_projected(inputs: Sequence[Tensor | Projected]) -> bool:
+    return isinstance(inputs[-1], dict)

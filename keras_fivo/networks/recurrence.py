@@ -1,4 +1,4 @@
-"""One step of a recurrent layer, part of whose input can be read ahead."""
+"""One step of a recurrent layer, with inputs that are projected before."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _refuse_dropout(cell: Any) -> None:
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class Recurrence(keras.layers.Layer):
-    """Any Keras RNN cell, with the inputs known before the loop read ahead.
+    """Any Keras RNN cell, with the inputs known before the loop projected.
 
     For `keras.layers.LSTMCell` the product of the kernel with what depends
     on observations alone is formed for all time steps at once. Other cells
@@ -82,10 +82,10 @@ class Recurrence(keras.layers.Layer):
         """The cell's initial states, nested `(rows, ...)`."""
         return self.cell.get_initial_state(batch_size=rows)
 
-    def read_ahead(
+    def project(
         self, observed: Tensor, controls: Tensor | None = None
     ) -> Tensor:
-        """What a step needs of what is known before the loop.
+        """Returns what a step needs of what is known before the loop.
 
         Args:
             observed: `(time, ..., observed_dim)`.
@@ -104,37 +104,37 @@ class Recurrence(keras.layers.Layer):
         )
 
     def call(
-        self, ahead: Tensor, latent: Tensor | None, states: Nested
+        self, projected: Tensor, latent: Tensor | None, states: Nested
     ) -> tuple[Tensor, Nested]:
         """One step: the output and the new states.
 
         Args:
-            ahead: `(rows, ...)`, one step of `read_ahead`.
+            projected: `(rows, ...)`, one step of `project`.
             latent: `(rows, latent_dim)`, or None.
             states: As from `initial_state`.
         """
         if _is_plain_lstm(self.cell):
-            return self._lstm(ahead, latent, states)
+            return self._lstm(projected, latent, states)
         if latent is not None:
             latent = ops.cast(latent, self.compute_dtype)
-            known = [ahead[:, : self.observed_dim], latent]
-            controls = ahead[:, self.observed_dim :]
-            ahead = ops.concatenate([*known, controls], -1)
-        output, new_states = self.cell(ahead, states)
+            observed = projected[:, : self.observed_dim]
+            controls = projected[:, self.observed_dim :]
+            projected = ops.concatenate([observed, latent, controls], -1)
+        output, new_states = self.cell(projected, states)
         # A cell may give a tuple for the list that it took: no loop has that.
         return output, keras.tree.pack_sequence_as(
             states, keras.tree.flatten(new_states)
         )
 
     def _lstm(
-        self, ahead: Tensor, latent: Tensor | None, states: list
+        self, projected: Tensor, latent: Tensor | None, states: list
     ) -> tuple[Tensor, list]:
         hidden, memory = states
         parts = [(hidden, self.cell.recurrent_kernel, 0)]
         if latent is not None:
             latent = ops.cast(latent, self.compute_dtype)
             parts.append((latent, self.cell.kernel, self.observed_dim))
-        gates = ahead + backend.linear(parts)
+        gates = projected + backend.linear(parts)
         enter, forget, change, leave = ops.split(gates, 4, axis=-1)
         memory = ops.sigmoid(forget) * memory + ops.sigmoid(enter) * ops.tanh(
             change
@@ -175,8 +175,8 @@ class Recurrence(keras.layers.Layer):
         """Like `run`, from given states; also returns the last states."""
 
         def step(states: Nested, inputs: Nested) -> Any:
-            ahead, keep = inputs
-            output, new_states = self.call(ahead, None, states)
+            projected, keep = inputs
+            output, new_states = self.call(projected, None, states)
             keep = ops.expand_dims(keep, -1)
             new_states = keras.tree.map_structure(
                 lambda new, old: ops.where(keep, new, old), new_states, states
@@ -184,7 +184,7 @@ class Recurrence(keras.layers.Layer):
             return new_states, output
 
         states, outputs = backend.scan(
-            step, states, (self.read_ahead(observed), active), reverse
+            step, states, (self.project(observed), active), reverse
         )
         return outputs, states
 

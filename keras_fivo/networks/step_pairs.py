@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_fivo.axes import like_rows
 from keras_fivo.types import Tensor
 
 
@@ -46,7 +47,7 @@ def from_first_step(x: Tensor, step: Tensor, num_steps: int) -> Tensor:
     length = int(x.shape[0])
     check_steps(length, num_steps)
     numbers = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
-    index = _like(numbers - step[:1], x)
+    index = like_rows(numbers - step[:1], x)
     inside = (index >= 0) & (index < length)
     x = ops.take_along_axis(x, ops.clip(index, 0, length - 1), axis=0)
     return ops.where(inside, x, ops.zeros_like(x))
@@ -58,7 +59,7 @@ def at_steps(values: Tensor, step: Tensor) -> Tensor:
     Steps beyond the last take its values.
     """
     last = int(values.shape[0]) - 1
-    index = _like(ops.minimum(step, last), values)
+    index = like_rows(ops.minimum(step, last), values)
     return ops.take_along_axis(values, index, axis=0)
 
 
@@ -71,7 +72,3 @@ def check_steps(length: int, num_steps: int) -> None:
             f"Received: sequences of {length} steps. Make it with a larger "
             "`num_steps`, or filter shorter sequences."
         )
-
-
-def _like(index: Tensor, x: Tensor) -> Tensor:
-    return ops.reshape(index, (*ops.shape(index), *[1] * (len(x.shape) - 2)))

@@ -19,7 +19,6 @@ from keras_fivo.proposals.linear import (
     LinearSmoothingProposal as LinearSmoothingProposal,
 )
 from keras_fivo.proposals.proposal import Proposal as Proposal
-from keras_fivo.proposals.proposal import ProposalSizes as ProposalSizes
 from keras_fivo.proposals.smoothing import (
     SmoothingProposal as SmoothingProposal,
 )

@@ -23,13 +23,7 @@ class ExactFilteringProposal(Proposal):
     future it makes the weights vary least.
     """
 
-    def look_ahead(
-        self,
-        past: Nested,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """The mean as a function of z_{t-1}, and the factor, for all steps."""
         steps = _parameters(self, past)
         message = self.message(steps, messages_of_inputs(steps, inputs))

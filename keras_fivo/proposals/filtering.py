@@ -7,12 +7,13 @@ import keras
 
 from keras_fivo.distributions import Distribution, Normal
 from keras_fivo.heads import NormalHead
-from keras_fivo.proposals.proposal import NormalProposal, ProposalSizes
+from keras_fivo.networks import Sizes
+from keras_fivo.proposals.proposal import Proposal
 from keras_fivo.types import Nested, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class FilteringProposal(NormalProposal):
+class FilteringProposal(Proposal):
     """q(z_t | past, x_t), a network over [context, encoded x_t].
 
     Args:
@@ -22,9 +23,25 @@ class FilteringProposal(NormalProposal):
         scale_bias: Bias of the raw scale; None: the cell's default.
     """
 
-    def build(self, sizes: ProposalSizes) -> None:
+    def __init__(
+        self,
+        hidden_units: Sequence[int] | None = None,
+        residual: bool = True,
+        min_scale: float | None = None,
+        scale_bias: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.hidden_units = (
+            None if hidden_units is None else [int(x) for x in hidden_units]
+        )
+        self.residual = residual
+        self.min_scale = min_scale
+        self.scale_bias = scale_bias
+
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
-        options = dict(sizes.scale_options)
+        options = {"activation": sizes.activation, **sizes.scale_options}
         for name in ("min_scale", "scale_bias"):
             if getattr(self, name) is not None:
                 options[name] = getattr(self, name)
@@ -37,19 +54,18 @@ class FilteringProposal(NormalProposal):
             dtype=self.dtype_policy,
             **options,
         )
-        self.known = [*sizes.known_context] or [False] * len(sizes.context_dims)
+        # The places of the features that are known before the loop.
+        self.known = {
+            name: place
+            for place, name in enumerate(sizes.features)
+            if name in sizes.known
+        }
         self.head.build([*sizes.context_dims, sizes.present_dim])
 
-    def look_ahead(
-        self,
-        past: Nested,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """What the first layer takes of all that is known, for all steps."""
-        known = known or [None] * len(self.known)
-        return {"head": self.head.read_ahead([*known, present])}
+        known = {place: past[name] for name, place in self.known.items()}
+        return {"head": self.head.project({**known, -1: present})}
 
     def distribution(
         self,
@@ -58,11 +74,17 @@ class FilteringProposal(NormalProposal):
         transition: Distribution,
     ) -> Distribution:
         """q(z_t | ...); see `Proposal.distribution`."""
-        remaining = [
-            None if known else feature
-            for known, feature in zip(self.known, context, strict=True)
-        ]
-        proposal: Any = self.head.distribution(remaining, present["head"])
+        proposal: Any = self.head.distribution([*context, present["head"]])
         if not self.residual:
             return proposal
         return Normal(proposal.loc + transition.mean, proposal.scale)
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = {
+            "hidden_units": self.hidden_units,
+            "residual": self.residual,
+            "min_scale": self.min_scale,
+            "scale_bias": self.scale_bias,
+        }
+        return {**super().get_config(), **config}

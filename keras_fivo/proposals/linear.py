@@ -6,9 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.checks import check_count
 from keras_fivo.distributions import Distribution, Normal
-from keras_fivo.networks import at_steps, by_pair, from_first_step
-from keras_fivo.proposals.proposal import Proposal, ProposalSizes
+from keras_fivo.networks import Sizes, at_steps, by_pair, from_first_step
+from keras_fivo.proposals.proposal import Proposal
 from keras_fivo.types import Nested, Tensor
 
 
@@ -26,21 +27,16 @@ class LinearFilteringProposal(Proposal):
 
     def __init__(self, num_steps: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if int(num_steps) < 1:
-            raise ValueError(
-                "`num_steps` must be a positive number. "
-                f"Received: num_steps={num_steps!r}"
-            )
-        self.num_steps = int(num_steps)
+        self.num_steps = check_count("num_steps", num_steps)
 
-    def build(self, sizes: ProposalSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
         size, total = sizes.latent_dim, self.num_steps
-        if [*sizes.context_dims] != [size]:
+        if sizes.context_dims != [size]:
             raise ValueError(
                 f"{type(self).__name__} needs a cell whose only context is "
                 "the previous latent. Received: context of sizes "
-                f"{[*sizes.context_dims]}"
+                f"{sizes.context_dims}"
             )
         shapes = {
             "bias": (total, size),
@@ -66,13 +62,7 @@ class LinearFilteringProposal(Proposal):
         """Shape of the weight that the observations take."""
         return (self.num_steps, present_dim, latent_dim)
 
-    def look_ahead(
-        self,
-        past: Nested,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """Parameters of each step, and the observations' part of the mean."""
         step = ops.minimum(past["step"], self.num_steps - 1)
         size = int(self.bias.shape[-1])

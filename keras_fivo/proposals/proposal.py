@@ -1,37 +1,13 @@
 """What every proposal offers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
 from keras_fivo.distributions import Distribution
+from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Shape, Tensor
-
-
-@dataclass(frozen=True)
-class ProposalSizes:
-    """What a cell tells its proposal when it is built.
-
-    Attributes:
-        context_dims: Sizes of the features of the context.
-        present_dim: Size of the encoded observation.
-        latent_dim: Size of the latent.
-        hidden_units: Hidden sizes, where the proposal leaves them open.
-        recurrent_dim: Size of a backward recurrence, likewise.
-        known_context: Which features of the context are known before the
-            loop; empty: none.
-        scale_options: Arguments of `NormalHead` for the scale, likewise.
-    """
-
-    context_dims: Sequence[int]
-    present_dim: int
-    latent_dim: int
-    hidden_units: Sequence[int] = ()
-    recurrent_dim: int = 32
-    known_context: Sequence[bool] = ()
-    scale_options: dict = field(default_factory=dict)
 
 
 class Proposal(keras.layers.Layer):
@@ -53,24 +29,18 @@ class Proposal(keras.layers.Layer):
         """Length of the longest sequence that it has weights for, if any."""
         return None
 
-    def build(self, sizes: ProposalSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights, if there are any."""
 
-    def look_ahead(
-        self,
-        past: Nested,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """What `distribution` needs of the observations, by time.
 
         Args:
-            past: The cell's features of the past, `(time, batch, ...)`.
+            past: The cell's features of the past, `(time, batch, ...)`, with
+                the number of the `step` and the features of the context that
+                are known before the loop, `Sizes.known`.
             present: Encoded observations, `(time, batch, size)`.
             inputs: The dict that the cell encoded, with `active`.
-            known: The features of the context, `(time, batch, size)`, with
-                None for those that only the loop has; empty: all of them.
         """
         return {}
 
@@ -137,41 +107,3 @@ class Proposal(keras.layers.Layer):
     def get_build_config(self) -> Any:
         """The cell builds its proposal."""
         return None
-
-
-@keras.saving.register_keras_serializable(package="keras_fivo")
-class NormalProposal(Proposal):
-    """A learned Normal whose mean may be a residual on the transition's.
-
-    Args:
-        hidden_units: Sizes of the hidden layers; None: the cell's default.
-        residual: Whether the network's mean is added to the transition's.
-        min_scale: Smallest standard deviation; None: the cell's default.
-        scale_bias: Bias of the raw scale; None: the cell's default.
-    """
-
-    def __init__(
-        self,
-        hidden_units: Sequence[int] | None = None,
-        residual: bool = True,
-        min_scale: float | None = None,
-        scale_bias: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.hidden_units = (
-            None if hidden_units is None else [int(x) for x in hidden_units]
-        )
-        self.residual = residual
-        self.min_scale = min_scale
-        self.scale_bias = scale_bias
-
-    def get_config(self) -> dict:
-        """Constructor arguments."""
-        config = {
-            "hidden_units": self.hidden_units,
-            "residual": self.residual,
-            "min_scale": self.min_scale,
-            "scale_bias": self.scale_bias,
-        }
-        return {**super().get_config(), **config}

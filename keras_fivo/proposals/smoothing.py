@@ -7,9 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_fivo.networks import Recurrence
+from keras_fivo.networks import Recurrence, Sizes
 from keras_fivo.proposals.filtering import FilteringProposal
-from keras_fivo.proposals.proposal import ProposalSizes
 from keras_fivo.types import Nested, Tensor
 
 
@@ -45,7 +44,7 @@ class SmoothingProposal(FilteringProposal):
         )
         self.recurrent_units = recurrent_units
 
-    def build(self, sizes: ProposalSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
         units = self.recurrent_units or sizes.recurrent_dim
         self.backward = Recurrence(
@@ -55,26 +54,19 @@ class SmoothingProposal(FilteringProposal):
             name="backward",
             dtype=self.dtype_policy,
         )
-        known = zip(sizes.known_context, sizes.context_dims, strict=False)
-        known_dim = sum(size for is_known, size in known if is_known)
+        known_dim = sum(sizes.features[name] for name in sizes.known)
         self.backward.build(known_dim + sizes.present_dim)
         super().build(replace(sizes, present_dim=units))
 
-    def look_ahead(
-        self,
-        past: Nested,
-        present: Tensor,
-        inputs: dict,
-        known: Sequence[Tensor | None] = (),
-    ) -> Nested:
+    def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """The backward RNN's part of the first layer, for all steps."""
-        features = [x for x in known if x is not None]
+        known = [past[name] for name in self.known]
         features = self.backward.run(
-            ops.concatenate([*features, present], axis=-1),
+            ops.concatenate([*known, present], axis=-1),
             inputs["active"],
             reverse=True,
         )
-        return super().look_ahead(past, features, inputs, known)
+        return super().look_ahead(past, features, inputs)
 
     def get_config(self) -> dict:
         """Constructor arguments."""

@@ -15,7 +15,6 @@ from keras_fivo.smc.resampling import ResamplingScheme as ResamplingScheme
 from keras_fivo.smc.resampling import Stratified as Stratified
 from keras_fivo.smc.resampling import Systematic as Systematic
 from keras_fivo.smc.resampling import get_scheme as get_scheme
-from keras_fivo.smc.twisting import Twisted as Twisted
 from keras_fivo.smc.weights import (
     effective_sample_size as effective_sample_size,
 )

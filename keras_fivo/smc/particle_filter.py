@@ -19,25 +19,17 @@ from keras_fivo.noise import Noise
 from keras_fivo.smc.criteria import Criterion, Never
 from keras_fivo.smc.resampling import ResamplingScheme
 from keras_fivo.smc.weights import effective_sample_size, log_mean_exp
-from keras_fivo.types import Nested, Tensor
+from keras_fivo.types import Nested, StepResult, Tensor
 
 
 class StateSpaceModel(Protocol):
     """What the filter asks of a model; all tensors are rows of particles."""
 
-    def propose(
-        self, inputs: Nested, states: Nested
-    ) -> tuple[Nested, Tensor, dict, Nested]:
-        """Draws the next latents.
+    def call(self, inputs: dict, states: Nested) -> tuple[StepResult, Nested]:
+        """Takes one step; returns what it gives, and the new states."""
 
-        Returns:
-            New states; log p(z_t | ...) - log q(z_t | ...), `(rows,)`; a
-            dict with `latent` and `kl` to keep, and `log_twist` `(rows,)`
-            where the target is twisted; what `weigh` needs.
-        """
-
-    def weigh(self, inputs: Nested, proposed: Nested) -> Tensor:
-        """Log p(x_t | z_t, ...), `(rows,)`."""
+    def weigh(self, inputs: dict, emitted: Nested) -> Tensor:
+        """Log p(x_t | z_t, ...), `(rows,)`; of the steps of a whole run."""
 
 
 @dataclass(frozen=True)
@@ -183,13 +175,14 @@ class _Step:
             carry: The state of the filter.
             now: Inputs and noise of the step, `(batch, ...)`.
         """
+        # (batch, ...) and (batch, particles, ...) -> (rows, ...)
         rows = expand_rows(now["model"], self.num_particles)
         rows["noise"] = flatten_rows(now["noise"])
-        particles, increment, record, proposed = self.model.propose(
-            rows, carry["particles"]
-        )
+        result, particles = self.model.call(rows, carry["particles"])
+        # log w_t = log w_{t-1} + log p(z_t) - log q(z_t) + log p(x_t | z_t)
+        increment = result.log_ratio
         if not self.defers:
-            increment = increment + self.model.weigh(rows, proposed)
+            increment = increment + result.log_emission
         increment = self._of_active(now, increment)
         log_weights = carry["log_weights"] + increment
         ended = carry["particles"] if self.start is None else self.start
@@ -198,15 +191,15 @@ class _Step:
         )
         new = {**carry, "particles": particles, "log_weights": log_weights}
         kept = {
-            "kl": self._of_active(now, record["kl"]),
+            "kl": self._of_active(now, result.kl),
             "log_weights": log_weights,
         }
-        if "log_twist" in record:
-            kept["log_twist"] = self._of_active(now, record["log_twist"])
+        if result.log_twist is not None:
+            kept["log_twist"] = self._of_active(now, result.log_twist)
         if self.keep_paths:
-            kept["latents"] = record["latent"]
+            kept["latents"] = result.latent
         if self.defers:
-            kept["increment"], kept["proposed"] = increment, proposed
+            kept["increment"], kept["emitted"] = increment, result.emitted
             del kept["log_weights"]
         if not self.never:
             new, ancestors, kept["resampled"] = _resample(
@@ -218,6 +211,7 @@ class _Step:
 
     def _of_active(self, now: dict, rows: Tensor) -> Tensor:
         """Values `(batch, particles)`, zero where the step does not count."""
+        # (rows,) -> (batch, particles)
         values = ops.reshape(rows, (-1, self.num_particles))
         return zero_beyond(now["active"], values)
 
@@ -260,7 +254,8 @@ def _weigh_all(
     num_particles: int,
 ) -> tuple[dict, Tensor]:
     """Adds log p(x_t | z_t) of all steps at once, as no step resamples."""
-    merged = flatten_rows(kept["proposed"])
+    # (time, batch * particles, ...) -> (time * batch * particles, ...)
+    merged = flatten_rows(kept["emitted"])
     rows = expand_rows(flatten_rows(inputs["model"]), num_particles)
     shape = ops.shape(kept["increment"])
     increments = ops.reshape(model.weigh(rows, merged), shape)

@@ -6,10 +6,9 @@ from keras_fivo.lookup import find
 from keras_fivo.twists.exact import ExactTwist as ExactTwist
 from keras_fivo.twists.look_ahead import LookAheadTwist as LookAheadTwist
 from keras_fivo.twists.one_step import OneStepTwist as OneStepTwist
-from keras_fivo.twists.one_step import observed_log_prob as observed_log_prob
 from keras_fivo.twists.quadratic import QuadraticTwist as QuadraticTwist
 from keras_fivo.twists.twist import Twist as Twist
-from keras_fivo.twists.twist import TwistSizes as TwistSizes
+from keras_fivo.twists.twisted_cell import TwistedCell as TwistedCell
 
 _TWISTS: dict[str, type[Twist]] = {
     "one_step": OneStepTwist,

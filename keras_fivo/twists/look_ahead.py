@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_fivo.networks import Network, Recurrence
-from keras_fivo.twists.twist import LearnedTwist, TwistSizes, next_step
+from keras_fivo.axes import next_step
+from keras_fivo.networks import Network, Recurrence, Sizes
+from keras_fivo.twists.twist import LearnedTwist
 from keras_fivo.types import Nested, Tensor
 
 
@@ -43,7 +44,7 @@ class LookAheadTwist(LearnedTwist):
         )
         self.recurrent_units = recurrent_units
 
-    def build(self, sizes: TwistSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
         hidden_units, units = self.hidden_units, self.recurrent_units
         units = int(units or sizes.recurrent_dim)
@@ -63,7 +64,7 @@ class LookAheadTwist(LearnedTwist):
             name="network",
             **options,
         )
-        self.network.build([*sizes.context_dims, sizes.latent_dim, units])
+        self.network.build([*sizes.context_dims, sizes.embedded_dim, units])
         # Training begins with r = 1, which is no twist.
         last = self.network.dense[-1].kernel
         last.assign(ops.zeros(last.shape))
@@ -71,13 +72,13 @@ class LookAheadTwist(LearnedTwist):
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """The backward RNN's part of the first layer, for all steps."""
         features = self.backward.run(present, inputs["active"], reverse=True)
-        return {"network": self.network.read_ahead(next_step(features))}
+        return {"network": self.network.project({-1: next_step(features)})}
 
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
         """Log r, `(rows,)`; see `Twist.log_twist`."""
-        value = self.network.call([*context, latent], look_ahead["network"])
+        value = self.network.call([*context, latent, look_ahead["network"]])
         return ops.cast(ops.squeeze(value, -1), "float32")
 
     def get_config(self) -> dict:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras_fivo.distributions import Distribution
+from keras_fivo.axes import next_step
+from keras_fivo.distributions import observed_log_prob
 from keras_fivo.heads import get_head
-from keras_fivo.twists.twist import LearnedTwist, TwistSizes, next_step
+from keras_fivo.networks import Sizes
+from keras_fivo.twists.twist import LearnedTwist
 from keras_fivo.types import Nested, Tensor
 
 
@@ -37,12 +38,12 @@ class OneStepTwist(LearnedTwist):
         self.given = None if head is None else get_head(head)
         self.head: Any = self.given
 
-    def build(self, sizes: TwistSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
         if self.head is None:
             self.head = _like(sizes.emission)
         self.head.build(
-            [*sizes.context_dims, sizes.latent_dim],
+            [*sizes.context_dims, sizes.embedded_dim],
             sizes.observation_dim,
             sizes.hidden_units,
         )
@@ -78,19 +79,3 @@ def _like(emission: Any) -> Any:
     if emission is None:
         return get_head("normal")
     return type(emission).from_config({**emission.get_config(), "name": "head"})
-
-
-def observed_log_prob(
-    density: Distribution, observations: Tensor, observed: Tensor
-) -> Tensor:
-    """Log density of what is observed, `(rows,)`, in nats.
-
-    Args:
-        density: Of one observation, by rows.
-        observations: `(rows, features)`.
-        observed: Bool `(rows,)` or `(rows, features)`.
-    """
-    if len(observed.shape) > 1:
-        return density.log_prob(observations, observed)
-    value = density.log_prob(observations)
-    return ops.where(observed, value, ops.zeros_like(value))

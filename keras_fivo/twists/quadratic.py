@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_fivo.networks import at_steps, by_pair, from_first_step
-from keras_fivo.twists.twist import LearnedTwist, TwistSizes, quadratic_form
+from keras_fivo.checks import check_count
+from keras_fivo.networks import Sizes, at_steps, by_pair, from_first_step
+from keras_fivo.twists.twist import LearnedTwist, quadratic_form
 from keras_fivo.types import Nested, Tensor
 
 
@@ -37,21 +38,16 @@ class QuadraticTwist(LearnedTwist):
         **kwargs: Any,
     ) -> None:
         super().__init__(objective, num_samples, **kwargs)
-        if int(num_steps) < 2:
-            raise ValueError(
-                "`num_steps` must be a number of 2 or more. "
-                f"Received: num_steps={num_steps!r}"
-            )
-        self.num_steps = int(num_steps)
+        self.num_steps = check_count("num_steps", num_steps, 2)
 
     @property
     def max_steps(self) -> int:
         """Length of the longest sequence that it takes."""
         return self.num_steps
 
-    def build(self, sizes: TwistSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
-        size, pairs = sizes.latent_dim, self.num_steps * (self.num_steps - 1)
+        size, pairs = sizes.embedded_dim, self.num_steps * (self.num_steps - 1)
         self.bias, self.data_kernel, self.factor = (
             self.add_weight(
                 name=name,

@@ -1,40 +1,16 @@
 """What every twist offers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_fivo.checks import check_count
+from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Tensor
 
 OBJECTIVES = ("density_ratio", "temporal_difference", "bound")
-
-
-@dataclass(frozen=True)
-class TwistSizes:
-    """What a cell tells its twist when it is built.
-
-    Attributes:
-        context_dims: Sizes of the features of the context.
-        latent_dim: Size of the latent as the twist reads it.
-        present_dim: Size of the encoded observation.
-        observation_dim: Size of an observation.
-        emission: The cell's head, or None.
-        hidden_units: Hidden sizes, where the twist leaves them open.
-        recurrent_dim: Size of a backward recurrence, likewise.
-        activation: Activation of hidden layers.
-    """
-
-    context_dims: Sequence[int]
-    latent_dim: int
-    present_dim: int
-    observation_dim: int
-    emission: Any = None
-    hidden_units: Sequence[int] = (32,)
-    recurrent_dim: int = 32
-    activation: Any = "relu"
 
 
 class Twist(keras.layers.Layer):
@@ -75,7 +51,7 @@ class Twist(keras.layers.Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"name": "twist", **kwargs})
 
-    def build(self, sizes: TwistSizes) -> None:
+    def build(self, sizes: Sizes) -> None:
         """Creates the weights, if there are any."""
 
     def get_build_config(self) -> Any:
@@ -146,23 +122,13 @@ class LearnedTwist(Twist):
                 f"`objective` must be one of {list(OBJECTIVES)}. "
                 f"Received: objective={objective!r}"
             )
-        if int(num_samples) != num_samples or num_samples < 2:
-            raise ValueError(
-                "`num_samples` must be an integer of 2 or more. "
-                f"Received: num_samples={num_samples!r}"
-            )
         self.objective = objective
-        self.num_samples = int(num_samples)
+        self.num_samples = check_count("num_samples", num_samples, 2)
 
     def get_config(self) -> dict:
         """Constructor arguments."""
         config = {"objective": self.objective, "num_samples": self.num_samples}
         return {**super().get_config(), **config}
-
-
-def next_step(x: Tensor) -> Tensor:
-    """Values `(time, ...)` of the step after each; the last is repeated."""
-    return ops.concatenate([x[1:], x[-1:]], axis=0)
 
 
 def quadratic_form(form: dict, latent: Tensor) -> Tensor:

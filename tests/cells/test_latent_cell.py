@@ -9,6 +9,7 @@ import pytest
 import keras_fivo as kf
 from keras_fivo.inputs import prepare_inputs
 from tests.reference.examples import BATCH, LENGTHS, STEPS, data, numpy, vrnn
+from tests.reference.gaussian_chain import GaussianChain
 from tests.reference.gradients import gradients
 
 FIELDS = ("log_weights", "effective_sample_size", "resampled", "ancestors")
@@ -243,3 +244,29 @@ def test_one_step_of_the_cell_is_one_step_of_the_filter():
     close(numpy(step.kl), numpy(result.kl))
     close(numpy(step.latent), numpy(result.latents)[:, 0, 0])
     close(numpy(states), numpy(result.state["particles"]))
+
+
+@pytest.mark.parametrize("proposal", ["filtering", "smoothing"])
+def test_three_densities_take_a_proposal_with_weights(proposal):
+    cell, bound = GaussianChain(1, proposal=proposal), kf.FIVO(3)
+    cell.build((None, None, 1))
+    x = (
+        np.random.default_rng(0)
+        .standard_normal((2, STEPS, 1))
+        .astype("float32")
+    )
+    noise = bound.draw(cell, STEPS, 2, seed=0)
+    result = bound(cell, x, noise=noise)
+    if proposal == "filtering":
+        # q(z_1 | x_1) reads the initial state, zero, and x_1; its mean adds
+        # to that of p(z_1), 0.5.
+        first = [keras.ops.zeros((2, 1)), keras.ops.convert_to_tensor(x[:, 0])]
+        found = cell.proposal.head.distribution(first)
+        eps = numpy(noise["latent"])[:, 0, :, 0]
+        expected = 0.5 + numpy(found.loc) + numpy(found.scale) * eps
+        close(numpy(result.latents)[:, 0, :, 0], expected)
+    found = gradients(
+        lambda: keras.ops.sum(bound(cell, x, noise=noise).log_evidence),
+        cell.trainable_variables,
+    )
+    assert found and all(np.abs(x).max() > 0 for x in found)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from keras_fivo.cells.step_result import last_active
+from keras_fivo.axes import last_active
 from keras_fivo.inference.generation import (
     draw_generation_noise,
     draw_particles,

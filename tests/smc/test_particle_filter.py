@@ -1,5 +1,7 @@
 """The filter on models without networks, whose increments are given."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -20,14 +22,21 @@ class Given:
     shows whose path it has come.
     """
 
-    def propose(self, inputs, states):
+    def call(self, inputs, states):
         increment = inputs["noise"]["latent"]
         zeros = keras.ops.zeros_like(increment)
-        record = {"latent": increment[:, None], "kl": zeros + 0.5}
-        return states + increment[:, None], zeros, record, {"x": increment}
+        result = kf.StepResult(
+            latent=increment[:, None],
+            log_transition=zeros,
+            log_proposal=zeros,
+            kl=zeros + 0.5,
+            emitted={"x": increment},
+            weigh=partial(self.weigh, inputs),
+        )
+        return result, states + increment[:, None]
 
-    def weigh(self, inputs, proposed):
-        return proposed["x"]
+    def weigh(self, inputs, emitted):
+        return emitted["x"]
 
 
 def run(increments, lengths=None, state=None, uniforms=None, **options):
