@@ -21,6 +21,7 @@ from keras_fivo.distributions import (
     DiscretizedLogisticMixture as DiscretizedLogisticMixture,
 )
 from keras_fivo.distributions import Distribution as Distribution
+from keras_fivo.distributions import Joint as Joint
 from keras_fivo.distributions import Laplace as Laplace
 from keras_fivo.distributions import MultivariateNormal as MultivariateNormal
 from keras_fivo.distributions import NegativeBinomial as NegativeBinomial
@@ -38,6 +39,7 @@ from keras_fivo.heads import (
     DiscretizedLogisticMixtureHead as DiscretizedLogisticMixtureHead,
 )
 from keras_fivo.heads import Head as Head
+from keras_fivo.heads import JointHead as JointHead
 from keras_fivo.heads import LaplaceHead as LaplaceHead
 from keras_fivo.heads import NegativeBinomialHead as NegativeBinomialHead
 from keras_fivo.heads import NormalHead as NormalHead
@@ -47,6 +49,8 @@ from keras_fivo.heads import QuantizedNormalHead as QuantizedNormalHead
 from keras_fivo.heads import StudentTHead as StudentTHead
 from keras_fivo.inference import Forecast as Forecast
 from keras_fivo.inference import SmoothingResult as SmoothingResult
+from keras_fivo.inference import evidence_increments as evidence_increments
+from keras_fivo.inference import lineage as lineage
 from keras_fivo.inference import load_state as load_state
 from keras_fivo.inference import save_state as save_state
 from keras_fivo.inputs import pad_sequences as pad_sequences

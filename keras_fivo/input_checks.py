@@ -119,7 +119,7 @@ def check_values(arrays: dict, cell: Any, nan_is_missing: bool) -> None:
             "`mask`, or pass `nan_is_missing=True` to the model."
         )
     if cell.emission is not None:
-        cell.emission.check(seen)
+        cell.emission.check_observed(observations, observed)
 
 
 def _check_size(shape: tuple, cell: Any) -> None:

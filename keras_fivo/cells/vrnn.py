@@ -29,7 +29,8 @@ class VRNNCell(RecurrentCell):
         latent_dim: Size of z.
         units: Size of the LSTM, and of the networks' hidden layers and
             encodings where they are not given. Default: `latent_dim`.
-        emission: A head, or `"bernoulli"` or `"normal"`.
+        emission: A head, its name, or a dict of them by column; see
+            `JointHead`.
         proposal: A proposal, or `"filtering"`, `"smoothing"`,
             `"transition"`.
         hidden_units: Sizes of the hidden layers of all networks.

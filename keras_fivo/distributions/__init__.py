@@ -12,6 +12,7 @@ from keras_fivo.distributions.distribution import Distribution as Distribution
 from keras_fivo.distributions.distribution import (
     observed_log_prob as observed_log_prob,
 )
+from keras_fivo.distributions.joint import Joint as Joint
 from keras_fivo.distributions.kl import analytic_kl as analytic_kl
 from keras_fivo.distributions.laplace import Laplace as Laplace
 from keras_fivo.distributions.multivariate_normal import (

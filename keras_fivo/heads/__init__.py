@@ -11,6 +11,7 @@ from keras_fivo.heads.discretized_logistic_mixture import (
     DiscretizedLogisticMixtureHead as DiscretizedLogisticMixtureHead,
 )
 from keras_fivo.heads.head import Head as Head
+from keras_fivo.heads.joint import JointHead as JointHead
 from keras_fivo.heads.laplace import LaplaceHead as LaplaceHead
 from keras_fivo.heads.negative_binomial import (
     NegativeBinomialHead as NegativeBinomialHead,
@@ -42,5 +43,10 @@ _HEADS: dict[str, type[Head]] = {
 
 
 def get_head(identifier: Any) -> Head:
-    """A head from an object or a name; see `find`."""
+    """A head from an object, a name, or a dict of them by column.
+
+    A dict with `class_name` is a serialized object; see `find`.
+    """
+    if isinstance(identifier, dict) and "class_name" not in identifier:
+        return JointHead({k: get_head(x) for k, x in identifier.items()})
     return find(identifier, _HEADS, Head, "emission")

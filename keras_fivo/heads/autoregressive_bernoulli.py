@@ -58,7 +58,7 @@ class AutoregressiveBernoulliHead(BernoulliHead):
 
     def build(
         self,
-        input_dims: Sequence[int],
+        input_dims: Sequence[int] | None,
         event_dim: int | None = None,
         hidden_units: Sequence[int] = (),
     ) -> None:

@@ -16,7 +16,7 @@ class BiasedHead(Head):
 
     def build(
         self,
-        input_dims: Sequence[int],
+        input_dims: Sequence[int] | None,
         event_dim: int | None = None,
         hidden_units: Sequence[int] = (),
     ) -> None:

@@ -21,7 +21,7 @@ class CountHead(BiasedHead):
 
     def build(
         self,
-        input_dims: Sequence[int],
+        input_dims: Sequence[int] | None,
         event_dim: int | None = None,
         hidden_units: Sequence[int] = (),
     ) -> None:

@@ -49,14 +49,15 @@ class Head(keras.layers.Layer):
 
     def build(
         self,
-        input_dims: Sequence[int],
+        input_dims: Sequence[int] | None,
         event_dim: Any = None,
         hidden_units: Sequence[int] = (),
     ) -> None:
         """Creates the weights.
 
         Args:
-            input_dims: Sizes of the inputs, in their order.
+            input_dims: Sizes of the inputs, in their order; None: no network,
+                as the owner has the outputs for `parametrize`.
             event_dim: Size of an event, where the constructor left it open.
             hidden_units: Hidden sizes, where the constructor left them open.
         """
@@ -68,6 +69,8 @@ class Head(keras.layers.Layer):
                 f"{self.event_dim}. Received: data with {event_dim} "
                 "features. Pass the head that size, or leave it out."
             )
+        if input_dims is None:
+            return
         if self.hidden_units is not None:
             hidden_units = self.hidden_units
         self.network = Network(
@@ -137,6 +140,15 @@ class Head(keras.layers.Layer):
         Args:
             observations: NumPy array of observed values, in any shape.
         """
+
+    def check_observed(self, observations: Any, observed: Any) -> None:
+        """Checks what is observed, as `check`.
+
+        Args:
+            observations: NumPy `(..., event_dim)`.
+            observed: Bool, of the same shape.
+        """
+        self.check(observations[observed])
 
     def get_config(self) -> dict:
         """Constructor arguments."""

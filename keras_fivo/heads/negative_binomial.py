@@ -36,7 +36,7 @@ class NegativeBinomialHead(CountHead):
 
     def build(
         self,
-        input_dims: Sequence[int],
+        input_dims: Sequence[int] | None,
         event_dim: int | None = None,
         hidden_units: Sequence[int] = (),
     ) -> None:

@@ -1,5 +1,9 @@
 """What is inferred with a cell: functions, which need no Keras model."""
 
+from keras_fivo.inference.evidence import (
+    evidence_increments as evidence_increments,
+)
+from keras_fivo.inference.evidence import lineage as lineage
 from keras_fivo.inference.filtering import can_stream as can_stream
 from keras_fivo.inference.filtering import filter_sequences as filter_sequences
 from keras_fivo.inference.filtering import one_step as one_step

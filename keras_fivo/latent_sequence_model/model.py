@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_fivo.bounds import FIVO, Bound, get_bound
 from keras_fivo.checks import check_count
+from keras_fivo.inference.evidence import evidence_increments
 from keras_fivo.inference.filtering import (
     can_stream,
     filter_sequences,
@@ -15,7 +16,11 @@ from keras_fivo.inference.filtering import (
 )
 from keras_fivo.inference.smoothing import Smoother, SmoothingResult
 from keras_fivo.inference.states import check_continuation, check_state, forms
-from keras_fivo.input_checks import check_shapes, check_values
+from keras_fivo.input_checks import (
+    check_shapes,
+    check_values,
+    observed_entries,
+)
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.latent_sequence_model.generating_model import GeneratingModel
 from keras_fivo.lookup import key_of
@@ -110,6 +115,26 @@ class LatentSequenceModel(GeneratingModel):
             bound: A bound or its name; None: `evaluation_bound`.
         """
         return self.filter(observations, bound).log_evidence
+
+    def anomaly_scores(self, observations: Any, bound: Any = None) -> Any:
+        """Tells how surprising each step is: -log p(x_t | x_<t).
+
+        `kf.metrics.anomaly_threshold` turns the scores of normal sequences
+        into a threshold.
+
+        Args:
+            observations: As for the model.
+            bound: IWAE or FIVO, or its name; None: `evaluation_bound`.
+
+        Returns:
+            NumPy float64 `(batch, time)`, in nats; NaN where nothing is
+            observed.
+        """
+        result = self.filter(observations, bound)
+        data = self._checked_inputs(observations)
+        _, observed = observed_entries(data, self.nan_is_missing)
+        scores = -evidence_increments(result)
+        return np.where(observed.any(-1), scores, np.nan)
 
     def step(
         self,

@@ -1,5 +1,8 @@
 """What training reports, and scores of forecasts by their samples."""
 
+from keras_fivo.metrics.intervals import (
+    anomaly_threshold as anomaly_threshold,
+)
 from keras_fivo.metrics.intervals import coverage as coverage
 from keras_fivo.metrics.intervals import mase as mase
 from keras_fivo.metrics.intervals import pit_values as pit_values

@@ -1,5 +1,6 @@
 """Calibration, quantile losses and errors of forecasts."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,3 +191,28 @@ def _mean_observed(values: np.ndarray) -> np.ndarray:
     total = np.where(seen, values, 0.0).sum(1)
     count = seen.sum(1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def anomaly_threshold(scores: Any, rate: float = 0.01) -> float:
+    """Returns the score that normal steps exceed at no more than a rate.
+
+    Of a new step that is exchangeable with those given, whatever the model.
+
+    Args:
+        scores: Scores of steps that are normal and were not trained on, of
+            any shape, NaN where there is none.
+        rate: Share of false alarms, in (0, 1).
+
+    Returns:
+        The threshold; infinite where there are fewer than `1 / rate - 1`
+        scores.
+
+    Reference:
+        Vovk et al., 2005, "Algorithmic Learning in a Random World".
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"`rate` must lie in (0, 1). Received: rate={rate!r}")
+    found = as_array(scores).astype("float64").ravel()
+    ordered = np.sort(found[~np.isnan(found)])
+    rank = math.ceil((len(ordered) + 1) * (1 - rate))
+    return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
