@@ -285,6 +285,10 @@ def train(
     progress = _progress_of(folder, model, epochs)
     folder.cut_logs(progress.epoch)
     if progress.stopped_by:
+        # A kill may have come before the recipe's callbacks were done.
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_train_end()
         return progress
     if verbose and progress.epoch:
         print(f"Resuming after {progress.updates} updates.")

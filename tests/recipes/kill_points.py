@@ -23,6 +23,9 @@ import numpy as np
 class Callback:
     """Hears of training."""
 
+    def set_model(self, model):
+        self.model = model
+
     def on_train_begin(self):
         pass
 
@@ -130,7 +133,19 @@ class Model:
             for callback in callbacks:
                 callback.on_epoch_end(epoch, logs)
             if self.stop_training:
-                return
+                break
+        for callback in callbacks:
+            callback.on_train_end()
+
+
+class Picture(Callback):
+    """What a recipe adds at the end."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_end(self):
+        self.path.write_text("drawn")
 
 
 class Data(list):
@@ -150,7 +165,8 @@ def run(path):
         return
     record = {"identity": IDENTITY, "settings": {}, "started": "today"}
     folder.write_record(record | {"status": "running"})
-    progress = train(Model(), Data([5, 7]), Data(), folder, SETTINGS, False)
+    arguments = Model(), Data([5, 7]), Data(), folder, SETTINGS, False
+    progress = train(*arguments, [Picture(path / "picture.txt")])
     record |= {"status": "finished"} | dataclasses.asdict(progress)
     folder.write_record(record)
 
