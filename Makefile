@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BACKEND ?= jax tensorflow torch
 DEMO_EXTRAS ?= jax,recipes,music,plots
+TABLE_EXTRAS ?= jax,table
 TEST_EXTRAS ?= tensorflow,jax,torch,recipes,tuner,music,audio,plots,test
 # Test processes at once; 0 is one, in which a debugger works.
 WORKERS ?= 2
@@ -13,6 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt --editable
 DEMO_STAMP := $(VENV)/.installed-demo
+TABLE_STAMP := $(VENV)/.installed-table
 TEST_STAMP := $(VENV)/.installed-test
 
 # Small models: threads of one process get in each other's way, and workers
@@ -21,7 +23,7 @@ TEST_ENV := TF_CPP_MIN_LOG_LEVEL=3 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
 	XLA_PYTHON_CLIENT_PREALLOCATE=false TF_FORCE_GPU_ALLOW_GROWTH=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format hooks clean
+.PHONY: help demo forecast test lint format hooks clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' \
@@ -32,6 +34,12 @@ help: ## Show this list.
 
 demo: $(DEMO_STAMP) ## Train on Bach chorales, evaluate, sample: ten minutes.
 	KERAS_BACKEND=jax TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m recipes demo
+
+forecast: $(TABLE_STAMP) ## Forecast real series, and compare: five minutes.
+	KERAS_BACKEND=jax TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m recipes \
+		forecast climate
+	KERAS_BACKEND=jax TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m recipes \
+		backtest climate origins=3 stride=4
 
 test: $(TEST_STAMP) ## Run the tests on every backend in turn.
 	@failed=; trap 'exit 130' INT; \
@@ -77,6 +85,10 @@ $(BIN)/pip:
 
 $(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) ".[$(DEMO_EXTRAS)]"
+	@touch $@
+
+$(TABLE_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[$(TABLE_EXTRAS)]"
 	@touch $@
 
 $(TEST_STAMP): pyproject.toml constraints.txt | $(BIN)/pip

@@ -2,6 +2,7 @@
 
 from keras_fivo import linear_gaussian as linear_gaussian
 from keras_fivo import metrics as metrics
+from keras_fivo import structural as structural
 from keras_fivo.arrays import load_arrays as load_arrays
 from keras_fivo.bounds import ELBO as ELBO
 from keras_fivo.bounds import FIVO as FIVO

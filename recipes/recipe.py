@@ -61,6 +61,8 @@ class Recipe(Generic[Data]):
             setting.
         searched: Names of the settings that a search changes if it is told
             nothing else.
+        has_bounds: Whether models are trained with bounds, and so can be
+            evaluated and sampled.
     """
 
     name: ClassVar[str]
@@ -68,6 +70,7 @@ class Recipe(Generic[Data]):
     sample_settings: ClassVar[SampleSettings] = SampleSettings()
     sample_help: ClassVar[str] = "Continues the beginnings of sequences."
     prepare_help: ClassVar[str] = ""
+    has_bounds: ClassVar[bool] = True
     choices: ClassVar[Mapping[str, Sequence[Any]]] = {
         "bound": ("elbo", "iwae", "fivo"),
         "proposal": ("filtering", "smoothing"),
@@ -131,6 +134,32 @@ class Recipe(Generic[Data]):
     def load(self, settings: Any, show_progress: bool = True) -> Data:
         """Returns the data set that the settings name."""
         raise NotImplementedError
+
+    def fit(self, settings: Any) -> None:
+        """Trains a model, or goes on with one."""
+        from recipes.training.fitting import run_fit
+
+        run_fit(settings)
+
+    def tune(self, settings: Any) -> None:
+        """Searches for better settings."""
+        from recipes.training.tune import run_tune
+
+        run_tune(settings)
+
+    def forecast(self, settings: Any) -> None:
+        """Forecasts what follows the data, where the recipe can."""
+        raise RecipeError(
+            f"Tables are forecast, and {self.name} is none: see `sample`. "
+            f"Received: data={settings.data!r}."
+        )
+
+    def backtest(self, settings: Any) -> None:
+        """Scores forecasts of the past, where the recipe can."""
+        raise RecipeError(
+            f"Tables are back-tested, and {self.name} is none: see "
+            f"`evaluate`. Received: data={settings.data!r}."
+        )
 
     def sample(self, trained: "Trained", settings: Any) -> list[pathlib.Path]:
         """Samples from a trained model; returns the files that it wrote."""

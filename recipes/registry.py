@@ -10,12 +10,14 @@ from recipes.pose.recipe import Pose
 from recipes.recipe import Recipe
 from recipes.settings.base import nearest
 from recipes.speech.recipe import Speech
+from recipes.table.recipe import Table
 
 RECIPES: tuple[Recipe, ...] = (
     PianoRoll(),
     Pose(),
     Speech(),
     GaussianChain(),
+    Table(),
 )
 
 

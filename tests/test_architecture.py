@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"axes", "backend"},
     "smc": {"backend", "axes", "noise"},
     "linear_gaussian": {"distributions", "backend"},
+    "structural": {"backend"},
     "heads": {"distributions", "networks"},
     "proposals": MODEL_PARTS,
     "twists": MODEL_PARTS | {"axes"},

@@ -4,7 +4,7 @@ Nothing here imports Keras before a verb runs: help is quick.
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from recipes.benchmark.program import BENCHMARK
@@ -44,6 +44,23 @@ Keeps the best model as best.keras.
   python -m recipes tune bach trials=12 minutes=3
   python -m recipes tune jsb data_path=jsb.npz search=learning_rate,dropout \\
       bound=fivo num_particles=4 algorithm=random"""
+
+_FORECAST = """\
+Forecasts each series of a table: fits where that is still to be done, and
+writes forecast.csv, a row of quantiles for each series and step, and a picture
+of each series. The columns of times, series and targets are found and printed.
+
+  python -m recipes forecast sales.csv
+  python -m recipes forecast sales.csv target=sales known=price horizon=12"""
+_BACKTEST = """\
+Scores forecasts from the last origins of each series, beside those of the
+seasonal naive forecast, ETS and ARIMA: CRPS and absolute errors, divided by the
+error of the seasonal naive forecast in the past, and the coverage of intervals
+of 80%.
+
+  python -m recipes backtest sales.csv
+  python -m recipes backtest climate origins=5 baselines=seasonal_naive"""
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 
 def _list(settings: Settings) -> None:
@@ -86,9 +103,7 @@ def _prepare(settings: PrepareSettings) -> None:
 
 
 def _fit(settings: Any) -> None:
-    from recipes.training.fitting import run_fit
-
-    run_fit(settings)
+    recipe_of(settings.data).fit(settings)
 
 
 def _evaluate(settings: EvaluateSettings) -> None:
@@ -104,9 +119,30 @@ def _sample(settings: Any) -> None:
 
 
 def _tune(settings: Any) -> None:
-    from recipes.training.tune import run_tune
+    recipe_of(settings.data).tune(settings)
 
-    run_tune(settings)
+
+def _forecast(settings: Any) -> None:
+    recipe_of(settings.data).forecast(settings)
+
+
+def _backtest(settings: Any) -> None:
+    recipe_of(settings.data).backtest(settings)
+
+
+def _of_table(verb: str) -> Callable[[Given], Settings]:
+    """The settings of a verb of tables; a file may stand for its data set."""
+
+    def defaults(given: Given) -> Settings:
+        data = given.get("data", "table")
+        if isinstance(given, dict) and data.endswith(_TABLES):
+            given["data_path"] = given.pop("data")
+            data = "table"
+        if recipe_of(data) is not recipe_of("table"):
+            getattr(recipe_of(data), verb)(recipe_of(data).fit_settings(data))
+        return getattr(recipe_of("table"), f"{verb}_settings")(data)
+
+    return defaults
 
 
 _PROGRAMS = (
@@ -159,6 +195,22 @@ _PROGRAMS = (
             given.get("data", "")
         ),
         _tune,
+        positional="data",
+    ),
+    Program(
+        "python -m recipes forecast",
+        "Forecasts the series of a CSV or Parquet file.",
+        _FORECAST,
+        _of_table("forecast"),
+        _forecast,
+        positional="data",
+    ),
+    Program(
+        "python -m recipes backtest",
+        "Compares such forecasts with others, in the past.",
+        _BACKTEST,
+        _of_table("backtest"),
+        _backtest,
         positional="data",
     ),
     BENCHMARK,

@@ -27,8 +27,8 @@ _NO_SIZES = {"seed", "evaluation_seed", "shared_object_id"}
 _LARGEST_COUNT = 2**20  # of particles or bins
 
 
-def load_model(path):
-    """Loads a latent sequence model, for use and not for more training.
+def load_model(path, kind=kf.LatentSequenceModel):
+    """Loads a model, for use and not for more training.
 
     What the file tells is checked before a weight is made of it: that it
     holds what Keras writes, weights in itself, and no more of them than the
@@ -36,9 +36,11 @@ def load_model(path):
 
     Args:
         path: Path of a `.keras` file.
+        kind: Class that the model must be of. Default: a latent sequence
+            model.
 
     Returns:
-        `keras_fivo.LatentSequenceModel`.
+        The model.
 
     Raises:
         FileError: It is damaged, hostile, or of something else.
@@ -47,9 +49,9 @@ def load_model(path):
         num_weights = _check(path)
         with _at_most(num_weights):
             model = keras.saving.load_model(path, compile=False)
-        if not isinstance(model, kf.LatentSequenceModel):
+        if not isinstance(model, kind):
             raise TypeError(f"a {type(model).__name__}")
-        if not model.cell.built:
+        if not getattr(model, "cell", model).built:
             raise ValueError("a model without weights")
     return model
 

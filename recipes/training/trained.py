@@ -73,6 +73,11 @@ def load_trained(settings: TrainedSettings) -> Trained:
     if data_path is None and data == known.get("data"):
         data_path = known.get("data_path")
     recipe = recipe_of(data)
+    if not recipe.has_bounds:
+        raise RecipeError(
+            f"Models of the recipe {recipe.name} have no bounds: `forecast` "
+            f"and `backtest` use them. Received: run={settings.run!r}."
+        )
     usual = recipe.fit_settings(data)
     same = {name: value for name, value in known.items() if name in dict(usual)}
     trained_with = usual.changed(

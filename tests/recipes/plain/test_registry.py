@@ -30,7 +30,8 @@ def test_a_recipe_has_what_the_verbs_need(recipe):
         tune = recipe.tune_settings(data)
         assert tune.search == recipe.searched
         assert tune.folder == f"runs/{data}-tune"
-        assert tune.updates == 5_000 and tune.evaluation_bound == "fivo"
+        if recipe.has_bounds:
+            assert tune.updates == 5_000 and tune.evaluation_bound == "fivo"
         # What a search may try is what the settings may be.
         for name, values in (recipe.choices | recipe.ranges).items():
             for value in values:

@@ -1,0 +1,1 @@
+"""Tables of one's own: forecasts of many series, with their uncertainty."""

@@ -1,0 +1,212 @@
+"""Tables from files: columns of texts and numbers, and the role of each."""
+
+import csv
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from recipes.errors import RecipeError, reading
+from recipes.packages import require
+from recipes.settings.base import nearest
+from recipes.table.periods import parse_times
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
+_TARGETS = ("y", "value", "target", "sales", "demand", "count", "observation")
+_TIMES = ("time", "date", "ds", "timestamp", "month", "period", "year", "day")
+_SERIES = ("unique_id", "series", "id", "item", "store", "name", "region")
+
+
+@dataclasses.dataclass(frozen=True)
+class Roles:
+    """Which column is what.
+
+    Attributes:
+        time: Column of times.
+        series: Columns that tell one series from another.
+        target: Columns to forecast.
+        known: Columns that are known ahead.
+        unused: The others.
+    """
+
+    time: str
+    series: tuple[str, ...]
+    target: tuple[str, ...]
+    known: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def describe(self):
+        """Returns a line for each role that a column has."""
+        return "\n".join(
+            f"  {role:<7} {', '.join(columns)}"
+            for role, columns in {
+                "time": (self.time,),
+                "series": self.series,
+                "target": self.target,
+                "known": self.known,
+                "unused": self.unused,
+            }.items()
+            if columns
+        )
+
+
+def read_table(path):
+    """Returns the columns of a CSV or Parquet file, as lists by name.
+
+    Args:
+        path: Path of the file.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        raise RecipeError(
+            f"`data_path` must be a file. Received: data_path={str(path)!r}."
+        )
+    if path.suffix.lower() in (".parquet", ".pq"):
+        require("A Parquet file", "table", "pandas", "pyarrow")
+        import pandas
+
+        with reading(path, "a Parquet file"):
+            frame = pandas.read_parquet(path)
+            frame = frame if frame.index.name is None else frame.reset_index()
+            columns = {
+                str(name): ["" if x is None else str(x) for x in frame[name]]
+                for name in frame.columns
+            }
+    else:
+        with reading(path, "a CSV file, UTF-8, with names in its first line"):
+            columns = _read_csv(path)
+    if not columns or not next(iter(columns.values())):
+        raise RecipeError(
+            "A table must have a row of names, and rows. "
+            f"Received: data_path={str(path)!r}, of {len(columns)} columns "
+            "and no row."
+        )
+    return columns
+
+
+def _read_csv(path):
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        first = file.readline()
+        delimiter = max(",;\t|", key=first.count)
+        file.seek(0)
+        rows = [
+            row
+            for row in csv.reader(file, delimiter=delimiter)
+            if any(cell.strip() for cell in row)
+        ]
+    names, rows = [name.strip() for name in rows[0]], rows[1:]
+    if len(set(names)) != len(names):
+        raise ValueError(f"names of columns that are not different: {names}")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise ValueError(
+                f"line {number} of {len(row)} cells, for {len(names)} names"
+            )
+    if delimiter == ";":  # where a comma is a decimal point
+        rows = [[_decimal_point(cell) for cell in row] for row in rows]
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def _decimal_point(cell):
+    whole, comma, rest = cell.strip().partition(",")
+    if comma and whole.lstrip("+-").isdigit() and rest.isdigit():
+        return f"{whole}.{rest}"
+    return cell
+
+
+def numbers(texts):
+    """Returns texts as float64, NaN where missing, or None for other texts."""
+    try:
+        return np.array(
+            [
+                np.nan if text.strip().lower() in MISSING else float(text)
+                for text in texts
+            ],
+            "float64",
+        )
+    except ValueError:
+        return None
+
+
+def find_roles(columns, settings):
+    """Returns the role of each column: as told, or as it looks.
+
+    Args:
+        columns: As from `read_table`.
+        settings: Has `time`, `series`, `target` and `known`.
+
+    Raises:
+        RecipeError: A column is not there, or a role not clear.
+    """
+    series = settings.series or ()
+    for role in ("series", "target", "known"):
+        for name in getattr(settings, role) or ():
+            _check_there(columns, role, name)
+    if settings.time is not None:
+        _check_there(columns, "time", settings.time)
+    taken = {*series, *(settings.target or ()), *settings.known}
+    time = settings.time or _find_time(columns, taken)
+    left = [name for name in columns if name not in taken | {time}]
+    if settings.series is None:
+        series = tuple(n for n in left if numbers(columns[n]) is None)
+        named = [n for n in left if n.lower() in _SERIES and n not in series]
+        series += tuple(named)
+        left = [name for name in left if name not in series]
+    target = settings.target or _find_target(columns, left)
+    unused = tuple(name for name in left if name not in target)
+    roles = Roles(time, tuple(series), target, settings.known, unused)
+    _check_apart(roles)
+    return roles
+
+
+def _check_there(columns, role, name):
+    if name not in columns:
+        raise RecipeError(
+            f"The columns are {', '.join(columns)}. "
+            f"Received: {role}={name!r}.{nearest(name, columns)}"
+        )
+
+
+def _check_apart(roles):
+    names = [roles.time, *roles.series, *roles.target, *roles.known]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise RecipeError(
+            "A column has one role: a target among the known columns would "
+            "tell the model what it is to forecast. Received: "
+            f"{', '.join(sorted(twice))} in two."
+        )
+
+
+def _find_time(columns, taken):
+    left = [name for name in columns if name not in taken]
+    parsed = {name: parse_times(columns[name]) for name in left}
+    for name in left:
+        if parsed[name] is not None and parsed[name].dtype.kind == "M":
+            return name
+    for name in left:
+        if parsed[name] is not None and name.lower() in _TIMES:
+            return name
+    raise RecipeError(
+        "No column holds times, such as 2024-01-31, 2024-01 or 2024 Q1. Name "
+        f"one with time=... Received: columns {', '.join(columns)}."
+    )
+
+
+def _find_target(columns, left):
+    numeric = [name for name in left if numbers(columns[name]) is not None]
+    named = [name for name in numeric if name.lower() in _TARGETS]
+    if len(numeric) == 1:
+        return tuple(numeric)
+    if len(named) == 1:
+        return tuple(named)
+    if not numeric:
+        raise RecipeError(
+            "No column of numbers is left to forecast. "
+            f"Received: columns {', '.join(columns)}."
+        )
+    raise RecipeError(
+        "Several columns of numbers could be the target. Name those to "
+        "forecast with target=..., those that are known ahead with known=... "
+        f"Received: {', '.join(numeric)}."
+    )

@@ -1,0 +1,254 @@
+"""What `fit`, `forecast`, `backtest` and `tune` do with a table."""
+
+import datetime
+
+import keras
+import numpy as np
+
+from keras_fivo import structural
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.pictures import has_matplotlib
+from recipes.settings.program import this_program
+from recipes.table import backtest, output
+from recipes.table.baselines import check_baselines
+from recipes.table.config import FitSettings
+from recipes.table.data import load
+from recipes.table.ensemble import (
+    build_forecaster,
+    fit_forecaster,
+    members_of,
+)
+from recipes.table.forecasting import forecast
+from recipes.training.model_file import load_model
+from recipes.training.run_folder import RunFolder, write_json
+
+
+def read(settings, say=print):
+    """Returns the series of the data set; tells what its columns are taken for.
+
+    Args:
+        settings: `FitSettings`.
+        say: Called with lines. Default: `print`.
+    """
+    with told_to_the_user():
+        panel, roles = load(settings)
+    say(f"{settings.label}: {panel.summary()}")
+    say(roles.describe())
+    for note in panel.notes:
+        say(f"note: {note}")
+    return panel
+
+
+def run_fit(settings, panel=None, say=print):
+    """Fits all members to all of each series, or finds that it is done.
+
+    Args:
+        settings: `FitSettings`, or settings that have those.
+        panel: What `read` gave. Default: it is read.
+        say: Called with lines. Default: `print`.
+
+    Returns:
+        The folder of the run, the model, and the panel.
+    """
+    panel = read(settings, say) if panel is None else panel
+    settings = FitSettings(
+        **{name: getattr(settings, name) for name in FitSettings.model_fields}
+    )
+    folder = RunFolder(settings.folder)
+    identity = settings.identity() | {"verb": "forecast"}
+    with told_to_the_user():
+        earlier = folder.claim(identity)
+    if earlier and earlier.get("data_digest") == panel.digest():
+        with told_to_the_user():
+            model = load_model(
+                folder.best_path, structural.StructuralForecaster
+            )
+        say(f"The run in {folder.path} is fitted.")
+        return folder, model, panel
+    if earlier:
+        say("The table has changed since it was fitted: it is fitted anew.")
+    ends = [len(one.values) for one in panel.series]
+    model = build_forecaster(panel, ends, settings)
+    say(
+        f"{len(members_of(settings))} members, {model.num_rows} rows, "
+        f"{model.count_params():,} weights, backend {keras.backend.backend()}"
+    )
+    evidence = fit_forecaster(model, panel, ends, settings)
+    if not np.all(np.isfinite(evidence)):
+        bad = int(np.sum(~np.isfinite(evidence)))
+        say(f"note: {bad} rows have no finite evidence and no weight.")
+    _save(folder, model, settings, identity, panel, earlier)
+    say(f"Model: {folder.best_path}")
+    return folder, model, panel
+
+
+def _save(folder, model, settings, identity, panel, earlier):
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    folder.save_best(uncompiled(model))
+    folder.write_record(
+        {
+            "status": "finished",
+            "started": earlier.get("started", now) if earlier else now,
+            "settings": settings.as_dict(),
+            "identity": identity,
+            "data_digest": panel.digest(),
+            "series": [one.name for one in panel.series],
+        }
+    )
+
+
+def uncompiled(model):
+    """Returns a copy without an optimizer, for a file."""
+    copy = structural.StructuralForecaster.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def run_forecast(settings, say=print):
+    """Fits where it must, and writes quantiles and pictures.
+
+    Args:
+        settings: `ForecastSettings`.
+        say: Called with lines. Default: `print`.
+
+    Returns:
+        The paths that were written.
+    """
+    panel = read(settings, say)
+    horizon = _horizon(settings, panel, say)
+    folder, model, panel = run_fit(settings, panel, say)
+    values = forecast(
+        model,
+        panel,
+        [[len(one.values)] for one in panel.series],
+        horizon,
+        settings.batch_size,
+    )
+    values = [own[0] for own in values]
+    path = folder.path / "forecast.csv"
+    written = [output.write_quantiles(path, panel, values, settings.quantiles)]
+    if has_matplotlib():
+        written += output.draw(
+            folder.path / "pictures", panel, values, settings.pictures
+        )
+    elif settings.pictures:
+        say('No pictures: run `pip install "keras_fivo[plots]"` for them.')
+    for one in written[:8]:
+        say(f"  {one}")
+    if len(written) > 8:
+        say(f"  and {len(written) - 8} more")
+    return written
+
+
+def _horizon(settings, panel, say):
+    """As told, or as far as what is known ahead reaches."""
+    for one in panel.series:
+        if len(one.values) < (settings.horizon or 0):
+            say(
+                f"note: {one.name!r} has {len(one.values)} steps, fewer than "
+                f"the horizon of {settings.horizon}: expect wide intervals."
+            )
+    if settings.horizon is not None:
+        return settings.horizon
+    if not panel.known:
+        return panel.frequency.horizon
+    ahead = min(len(one.known) - len(one.values) for one in panel.series)
+    if ahead < 1:
+        raise RecipeError(
+            "Known columns must have rows of the future, whose target is "
+            f"empty. Received: known={','.join(panel.known)}, and no such row."
+        )
+    return min(ahead, panel.frequency.horizon)
+
+
+def run_backtest(settings, say=print):
+    """Scores forecasts from the last origins, beside those of baselines.
+
+    Args:
+        settings: `BacktestSettings`.
+        say: Called with lines. Default: `print`.
+
+    Returns:
+        The content of the JSON file.
+    """
+    check_baselines(settings.baselines)
+    panel = read(settings, say)
+    plan = _plan(panel, settings, say)
+    say(
+        f"{settings.origins} origins x {plan.horizon} steps of "
+        f"{len(plan.origins)} series"
+    )
+    found = backtest.run_plan(plan, settings, say)
+    text, means = backtest.describe(plan, found)
+    say(f"\n{text}\n")
+    content = {
+        "settings": settings.as_dict(),
+        "backend": keras.backend.backend(),
+        "data_digest": panel.digest(),
+        "horizon": plan.horizon,
+        "series": [one.name for one in plan.panel.series],
+        "left_out": plan.left_out,
+        "means": means,
+        "best_of": backtest.winners(found),
+        "methods": found,
+    }
+    path = settings.output or RunFolder(settings.folder).path / "backtest.json"
+    with told_to_the_user():
+        write_json(path, content)
+    say(f"Written to {path}")
+    return content
+
+
+def _plan(panel, settings, say, inner=False):
+    plan = backtest.make_plan(panel, settings, inner)
+    if plan.left_out:
+        say(f"note: too short for the back-test: {', '.join(plan.left_out)}")
+    if not plan.origins:
+        raise RecipeError(
+            "No series is long enough for the back-test. Take fewer origins or "
+            f"a shorter horizon. Received: origins={settings.origins}, "
+            f"horizon={plan.horizon}, of series of at most "
+            f"{max(len(one.values) for one in panel.series)} steps."
+        )
+    return plan
+
+
+def run_tune(settings, say=print):
+    """Searches settings by the CRPS of a back-test of the training part.
+
+    The test part, all from the first origin of `backtest`, is not seen.
+
+    Args:
+        settings: `TuneSettings`.
+        say: Called with lines. Default: `print`.
+
+    Returns:
+        The trials, the best first: dicts of `crps`, `coverage`, `settings`.
+    """
+    from recipes.table.search import draw_settings
+
+    panel = read(settings, say)
+    plan = _plan(panel, settings, say, inner=True)
+    rows, generator = [], np.random.default_rng(settings.seed)
+    for trial in range(settings.trials + 1):
+        chosen = draw_settings(settings, generator) if trial else {}
+        values, _ = backtest.structural_forecasts(
+            plan, settings.changed(**chosen)
+        )
+        scores = backtest.score(plan, values)
+        row = {
+            key: float(np.mean([one[key] for one in scores]))
+            for key in ("crps", "coverage")
+        }
+        rows.append({**row, "settings": chosen})
+        told = ", ".join(f"{k}={v}" for k, v in chosen.items()) or "as usual"
+        say(f"{row['crps']:.4f} {row['coverage']:4.0%}  {told}")
+    rows = sorted(rows, key=lambda one: one["crps"])
+    folder = RunFolder(settings.folder)
+    with told_to_the_user():
+        write_json(folder.path / "trials.json", rows)
+    usual = FitSettings(data=settings.data).changed(**rows[0]["settings"])
+    words = " ".join(usual.arguments(FitSettings(data=settings.data)))
+    where = f" data_path={settings.data_path}" if settings.data_path else ""
+    say(f"\nTest it: {this_program()} backtest {settings.data}{where} {words}")
+    return rows
