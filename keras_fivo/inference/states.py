@@ -86,8 +86,13 @@ def _outline(tree: Nested, leaves: list) -> Any:
     if isinstance(tree, list | tuple):
         kind = "list" if isinstance(tree, list) else "tuple"
         return {kind: [_outline(x, leaves) for x in tree]}
-    leaves.append(keras.ops.convert_to_numpy(tree))
-    return len(leaves) - 1
+    leaf = keras.ops.convert_to_numpy(tree)
+    leaves.append(leaf)
+    if leaf.dtype.name != "bfloat16":
+        return len(leaves) - 1
+    # NumPy's format has no name for it; float32 holds it exactly.
+    leaves[-1] = leaf.astype("float32")
+    return {"bfloat16": len(leaves) - 1}
 
 
 def _fill(outline: Any, arrays: dict, leaves: Iterator[int]) -> Nested:
@@ -97,6 +102,8 @@ def _fill(outline: Any, arrays: dict, leaves: Iterator[int]) -> Nested:
             raise ValueError(f"leaf {outline} in the place of another")
         return keras.ops.convert_to_tensor(arrays[f"leaf_{outline}"])
     ((kind, parts),) = outline.items()
+    if kind == "bfloat16":
+        return keras.ops.cast(_fill(parts, arrays, leaves), kind)
     if kind == "dict":
         return {k: _fill(part, arrays, leaves) for k, part in parts.items()}
     filled = [_fill(part, arrays, leaves) for part in parts]

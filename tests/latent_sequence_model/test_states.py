@@ -105,3 +105,16 @@ def test_a_state_of_the_first_version_left_nothing_out(tmp_path):
     state = kf.load_state(path)
     left_out = keras.ops.convert_to_numpy(state["left_out"])
     assert left_out.tolist() == [0, 0] and left_out.dtype == np.int32
+
+
+def test_a_state_of_half_precision_comes_back_exactly(tmp_path):
+    values = [0.0, 1.5, -3e38, float("-inf")]
+    state = {"particles": [keras.ops.cast(values, "bfloat16")]}
+    kf.save_state(tmp_path / "state.npz", state)
+    (found,) = kf.load_state(tmp_path / "state.npz")["particles"]
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    expected = keras.ops.cast(values, "bfloat16")
+    np.testing.assert_array_equal(
+        numpy(keras.ops.cast(found, "float32")),
+        numpy(keras.ops.cast(expected, "float32")),
+    )
