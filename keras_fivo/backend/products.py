@@ -8,9 +8,8 @@ the gradient of what it gave, of all steps at once; see README.md.
 
 import contextlib
 import contextvars
-import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -22,6 +21,7 @@ Part = tuple[Tensor, Any, int]
 _ACTIVE: contextvars.ContextVar[Any] = contextvars.ContextVar(
     "products", default=None
 )
+_PLAIN = object()
 _GRADIENTS = contextvars.ContextVar("gradients", default=True)
 _COUNT = 0
 
@@ -46,13 +46,13 @@ def linear(parts: Sequence[Part], bias: Any = None) -> Tensor:
     if bias is not None:
         weights.append(_Weight(((bias, 0, bias.shape[0]),), joined.dtype))
     products = _ACTIVE.get()
-    declared = all(
+    declared = isinstance(products, Products) and all(
         isinstance(variable, keras.Variable)
         for weight in weights
         for variable, *_ in weight.spans
     )
-    if products is None or not declared:
-        return _multiply(joined, *(weight.read() for weight in weights))
+    if not declared:
+        return multiply(joined, *(weight.read() for weight in weights))
     return products.product(joined, weights)
 
 
@@ -99,9 +99,14 @@ class _Weight:
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
-    """Products inside are plain: their rows cannot leave the loop."""
-    with _set(_ACTIVE, None):
+    """Products and scans inside are plain: no rows leave their loops."""
+    with _set(_ACTIVE, _PLAIN):
         yield
+
+
+def lifts() -> bool:
+    """Whether a scan lifts its products: not where it runs plainly."""
+    return _ACTIVE.get() is not _PLAIN and differentiates()
 
 
 @contextlib.contextmanager
@@ -131,11 +136,13 @@ class Call:
     Attributes:
         weights: Positions of the kernel, and of the bias if there is one,
             among the values of `Products`.
-        shape: Shape of what the product gives.
+        rows: Position of what it reads among `reads` of `Products`.
+        shape: Shape of what it gives; a size that is not known is a tensor.
         dtype: Its dtype.
     """
 
     weights: list[int]
+    rows: int
     shape: tuple
     dtype: Any
 
@@ -148,16 +155,21 @@ class Products:
     returns what the products read.
 
     Args:
-        attach: Adds a slot, which is zero, to what a product gave.
+        multiply: A product of `(rows, [kernel, bias], slot)`, as `multiply`
+            plus the slot, which is zero; the bias may be absent. What it
+            takes for the weights' gradients, they get besides `gradients`.
 
     Attributes:
         calls: A `Call` for each product, in their order.
+        reads: Shapes and dtypes of what they read, each tensor once.
     """
 
-    def __init__(self, attach: Callable[[Any, Any], Any] = operator.add):
+    def __init__(self, multiply: Callable[[Any, list, Any], Any]) -> None:
         self.calls: list[Call] = []
-        self._attach = attach
+        self.reads: list[tuple] = []
+        self._multiply = multiply
         self._weights: dict[tuple, _Weight] = {}
+        self._seen: list = []
         self._run: _Run | None = None
 
     def noting(self, step: Callable) -> Callable:
@@ -165,8 +177,12 @@ class Products:
 
         def run(carry: Nested, now: Nested) -> tuple[Nested, Nested]:
             self.calls, self._weights, self._run = [], {}, None
+            self._seen = []
             with _set(_ACTIVE, self):
-                return step(carry, now)
+                results = step(carry, now)
+            self.reads = [(tuple(x.shape), x.dtype) for x in self._seen]
+            self._seen = []
+            return results
 
         return run
 
@@ -178,14 +194,14 @@ class Products:
         """The step as a function `(values, slots, carry, now)`.
 
         Values are as from `values`, slots zeros of the shapes of `calls`, or
-        None. It returns the carry, the outputs, and the rows that each
-        product read.
+        None. It returns the carry, the outputs, and the rows that products
+        read, as in `reads`.
         """
 
         def run(
             values: list, slots: list | None, carry: Nested, now: Nested
         ) -> tuple[Nested, Nested, list]:
-            outer, self._run = self._run, _Run(values, slots, [])
+            outer, self._run = self._run, _Run(values, slots)
             try:
                 with _set(_ACTIVE, self):
                     carry, outputs = step(carry, now)
@@ -204,34 +220,42 @@ class Products:
         """
         run = self._run
         if run is None:
-            result = _multiply(rows, *(weight.read() for weight in weights))
+            result = multiply(rows, *(weight.read() for weight in weights))
             for weight in weights:
                 self._weights.setdefault(weight.key, weight)
             keys = list(self._weights)
             places = [keys.index(weight.key) for weight in weights]
-            call = Call(places, tuple(result.shape), result.dtype)
-            self.calls.append(call)
+            read = next(
+                (i for i, x in enumerate(self._seen) if x is rows),
+                len(self._seen),
+            )
+            self._seen[read:] = self._seen[read:] or [rows]
+            shape = tuple(ops.shape(result))
+            self.calls.append(Call(places, read, shape, result.dtype))
             return result
-        number = len(run.rows)
-        call = self.calls[number]
-        result = _multiply(rows, *(run.values[i] for i in call.weights))
-        run.rows.append(rows)
-        if run.slots is None:
-            return result
-        return self._attach(result, run.slots[number])
+        call = self.calls[run.count]
+        values = [run.values[i] for i in call.weights]
+        slot = None if run.slots is None else run.slots[run.count]
+        run.count += 1
+        if call.rows == len(run.rows):
+            run.rows.append(rows)
+        if slot is None:
+            return multiply(rows, *values)
+        return self._multiply(rows, values, slot)
 
     def gradients(self, rows: list, slots: list) -> list[Tensor | None]:
         """Gradients of `values`, from all steps at once.
 
         Args:
-            rows: `(time, ..., inputs)`, what each product read.
+            rows: `(time, ..., inputs)`, what products read, as in `reads`.
             slots: `(time, ..., outputs)`, gradients of what each gave.
         """
         global _COUNT
         _COUNT += len(self.calls)
         totals: list = [None] * len(self._weights)
-        for call, read, slot in zip(self.calls, rows, slots, strict=True):
+        for call, slot in zip(self.calls, slots, strict=True):
             # (time, ..., size) -> (time * ..., size)
+            read = rows[call.rows]
             read = ops.reshape(read, (-1, read.shape[-1]))
             slot = ops.reshape(slot, (-1, slot.shape[-1]))
             found = [ops.matmul(ops.transpose(read), slot)]
@@ -245,16 +269,18 @@ class Products:
         return totals
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
-    """What a lifted step was given, and the rows read so far."""
+    """What a lifted step was given, and what its products read so far."""
 
     values: list
     slots: list | None
-    rows: list
+    rows: list = field(default_factory=list)
+    count: int = 0
 
 
-def _multiply(rows: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Any:
+def multiply(rows: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Any:
+    """`rows @ kernel + bias`."""
     product = ops.matmul(rows, kernel)
     return product if bias is None else product + bias
 

@@ -1,5 +1,7 @@
 """The scan on TensorFlow against a Python loop."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -9,9 +11,9 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from keras_fivo.backend.tensorflow.modes import changed_mode
+from keras_fivo import backend
+from keras_fivo.backend.products import plainly, without_gradients
 from keras_fivo.backend.tensorflow.scan import scan
-from keras_fivo.backend.tensorflow.step_graph import trace_step
 
 STEPS, BATCH, SIZE, FEATURES = 5, 3, 4, 2
 
@@ -25,8 +27,10 @@ class Problem:
         def normal(*shape):
             return generator.standard_normal(shape)
 
-        self.kernel = tf.Variable(0.5 * normal(SIZE + FEATURES, SIZE))
-        self.bias = tf.Variable(normal(SIZE))
+        self.kernel = keras.Variable(
+            0.5 * normal(SIZE + FEATURES, SIZE), dtype="float64"
+        )
+        self.bias = keras.Variable(normal(SIZE), dtype="float64")
         self.scale = tf.Variable(1.5, dtype="float64")
         self.frozen = tf.Variable(normal(SIZE), trainable=False)
         self.unused = tf.Variable(normal(SIZE))
@@ -46,16 +50,20 @@ class Problem:
 
     @property
     def variables(self):
-        return [self.kernel, self.bias, self.scale, self.unused]
+        return [self.kernel.value, self.bias.value, self.scale, self.unused]
 
     def step(self, outside):
         def step(carry, now):
             (state,) = carry["state"]
-            # One kernel read whole and in part, twice.
+            # One kernel read whole and in part, declared and not; one input
+            # read twice.
             first = tf.matmul(state, self.kernel[:SIZE])
-            joined = tf.concat([state, now["x"]], -1)
-            second = tf.nn.silu(tf.matmul(joined, self.kernel))
-            new = tf.tanh(first + second + self.bias) * self.scale * outside
+            first += backend.linear([(state, self.kernel, 1)])
+            parts = [(state, self.kernel, 0), (now["x"], self.kernel, SIZE)]
+            second = tf.nn.silu(backend.linear(parts, self.bias))
+            third = backend.linear([(state, self.kernel, 0)], self.bias)
+            new = tf.tanh(first + second + third + self.bias)
+            new *= self.scale * outside
             new = tf.where(now["keep"][:, None], new + self.frozen, state)
             new = tf.gather(new, now["rows"])
             total = carry["total"] + tf.reduce_sum(tf.square(new), -1)
@@ -192,7 +200,7 @@ def test_without_gradients_the_values_are_the_same():
 
     @tf.function(autograph=False)
     def mine():
-        with changed_mode(gradients=False):
+        with without_gradients():
             return scan(step, problem.carry, problem.inputs)
 
     right = python_loop(step, problem.carry, problem.inputs, False)
@@ -239,46 +247,121 @@ def test_steps_with_loops_of_their_own_are_run_by_the_plain_loop(jit):
 
 
 def test_random_steps_draw_anew_in_each_step():
-    """They have side effects, and so are not copied."""
     generator = tf.random.Generator.from_seed(1)
 
     def step(carry, now):
         return carry, generator.normal(())
 
-    specification = (tf.constant(0.0), tf.zeros(4))
-    assert trace_in_graph(step, *specification) is None
-    outputs = tf.function(lambda: scan(step, *specification)[1])()
+    outputs = tf.function(
+        lambda: scan(step, tf.constant(0.0), tf.zeros(4))[1]
+    )()
     assert len(np.unique(outputs)) == 4
 
 
-def trace_in_graph(step, carry, inputs):
-    traced = []
-
-    @tf.function(autograph=False)
-    def run():
-        traced.append(trace_step(step, carry, inputs, True))
-
-    run()
-    return traced[0]
+def lifted_by(function):
+    """How many products a function lifts, and what it returns."""
+    before = backend.lifted_products()
+    results = function()
+    return backend.lifted_products() - before, results
 
 
-def test_gradients_of_weights_are_formed_after_the_loop():
-    """Both kernels of a Dense layer and its bias: no sum runs in the loop."""
-    from keras_fivo.backend.tensorflow.loops import Loops
+compiled = functools.partial(tf.function, autograph=False)
 
+
+def in_graph(loop, problem):
+    arguments = (problem.carry, problem.inputs, problem.outside, False)
+    return compiled(lambda: values_and_gradients(loop, problem, *arguments))
+
+
+def test_gradients_of_declared_products_are_formed_after_the_loop():
     problem = Problem()
+    assert lifted_by(in_graph(scan, problem))[0] == 3
+
+    def plain(*arguments):
+        with plainly():
+            return scan(*arguments)
+
+    def undifferentiated():
+        with without_gradients():
+            return scan(
+                problem.step(problem.outside), problem.carry, problem.inputs
+            )
+
+    assert lifted_by(compiled(undifferentiated))[0] == 0
+    found = in_graph(python_loop, problem)()
+    assert_same(found, in_graph(plain, problem)())
+
+
+def small_step(inside=lambda function: function()):
+    """A step whose product stands inside something, and its kernel."""
+    kernel = keras.Variable(0.5 * np.eye(2), dtype="float64")
 
     def step(carry, now):
-        hidden = tf.concat([carry, now], -1)
-        new = tf.tanh(tf.matmul(hidden, problem.kernel) + problem.bias)
-        return new, new
+        product = inside(lambda: backend.linear([(carry, kernel, 0)]))
+        new = tf.sin(product + now)
+        return new, tf.square(new)
 
-    traced = trace_in_graph(
-        step, problem.carry["state"][0], problem.inputs["x"]
+    carry = tf.ones((1, 2), "float64")
+    inputs = tf.constant([[[0.2, 0.3]], [[-0.4, 0.1]], [[0.5, 0.6]]], "float64")
+    return kernel, step, carry, inputs
+
+
+def gradient_of(loop, kernel, step, carry, inputs):
+    with tf.GradientTape() as tape:
+        last, outputs = loop(step, carry, inputs)
+        loss = tf.reduce_sum(last) + tf.reduce_sum(outputs)
+    return tape.gradient(loss, kernel.value)
+
+
+def test_products_in_branches_are_right_and_say_that_they_are_slow():
+    problem = small_step(
+        lambda product: tf.cond(
+            tf.constant(True), product, lambda: tf.zeros((1, 2), "float64")
+        )
     )
-    loops = Loops(traced, STEPS, reverse=False)
-    assert len(loops.terms) == 2
-    assert not loops.running
+    right = gradient_of(scan, *problem)
+    with pytest.warns(UserWarning, match="in a branch"):
+        found = compiled(lambda: gradient_of(scan, *problem))()
+    np.testing.assert_allclose(found, right)
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_gradients_inside_a_step_are_differentiated(jit):
+    """As a proposal does that climbs its own objective."""
+    kernel, step, carry, inputs = small_step()
+
+    def climbing(carry, now):
+        with plainly(), tf.GradientTape() as tape:
+            tape.watch(carry)
+            objective = tf.reduce_sum(step(carry, now)[1])
+        moved = carry + tape.gradient(objective, carry)
+        return step(moved, now)
+
+    problem = (kernel, climbing, carry, inputs)
+    right = gradient_of(scan, *problem)
+    lifted, found = lifted_by(
+        compiled(lambda: gradient_of(scan, *problem), jit_compile=jit)
+    )
+    assert lifted == 1
+    np.testing.assert_allclose(found, right)
+
+
+def test_second_derivatives_are_right_eagerly_or_plainly_or_refused():
+    kernel, *others = small_step()
+
+    def second():
+        with tf.GradientTape() as tape:
+            first = gradient_of(scan, kernel, *others)
+            total = tf.reduce_sum(tf.square(first))
+        return tape.gradient(total, kernel.value)
+
+    def plain():
+        with plainly():
+            return second()
+
+    np.testing.assert_allclose(compiled(plain)(), second())
+    with pytest.raises(NotImplementedError, match="Compute them eagerly"):
+        compiled(second)()
 
 
 def test_carry_of_another_structure_is_refused():

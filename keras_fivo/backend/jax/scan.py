@@ -14,7 +14,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keras_fivo.backend.products import Products, differentiates, plainly
+from keras_fivo.backend.products import (
+    Products,
+    lifts,
+    multiply,
+    plainly,
+)
 from keras_fivo.types import Nested
 
 _MOST_ROWS = 32
@@ -34,8 +39,8 @@ def scan(
     first = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), inputs
     )
-    products = Products(_attach)
-    if differentiates():
+    products = Products(_multiply)
+    if lifts():
         jax.eval_shape(products.noting(step), carry, first)
     weights = products.values()
     if not _traced((weights, carry, inputs)):
@@ -72,6 +77,10 @@ def _attach(product: Any, slot: Any) -> Any:
 
 
 _attach.defjvps(lambda moved, *_: moved, lambda moved, *_: moved)
+
+
+def _multiply(rows: Any, weights: list, slot: Any) -> Any:
+    return _attach(multiply(rows, *weights), slot)
 
 
 class _Lifted:

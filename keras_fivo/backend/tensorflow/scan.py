@@ -1,14 +1,26 @@
-"""The scan on TensorFlow."""
+"""The scan on TensorFlow: an ordinary loop, with slots for declared products.
 
+TensorFlow differentiates the loop; what it adds up are gradients of slots, not
+of weights: see the README of `backend`. Stacks are tensor lists, as the
+gradient of taking the last element from one is to append to another; that of
+reading a `TensorArray` at an index would take a pass over all steps.
+"""
+
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from keras_fivo.backend.tensorflow.loops import Loops
-from keras_fivo.backend.tensorflow.modes import mode
-from keras_fivo.backend.tensorflow.step_graph import StepGraph, trace_step
+from keras_fivo.backend.products import (
+    Products,
+    lifts,
+    multiply,
+    plainly,
+)
 from keras_fivo.types import Nested
+
+_raw = tf.raw_ops
 
 
 def scan(
@@ -19,30 +31,264 @@ def scan(
 ) -> tuple[Nested, Nested]:
     """Runs `step` along the first axis of `inputs`; see `jax.lax.scan`.
 
-    In a graph, the step and its gradient are traced once and run in two
-    loops; see `Loops`. Eagerly, and where the step has side effects or loops
-    of its own, TensorFlow's own loop runs it, and differentiates it.
+    In a graph, first derivatives alone reach the weights of declared products.
     """
     carry = tf.nest.map_structure(tf.convert_to_tensor, carry)
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     if tf.executing_eagerly():
-        return _plain_scan(step, carry, inputs, reverse)
-    gradients = mode().gradients
-    traced = trace_step(step, carry, inputs, gradients)
-    if traced is None:
-        return _plain_scan(step, carry, inputs, reverse)
-    run = _differentiable if gradients else _forward_only
-    loops = Loops(traced, _num_steps(inputs), reverse)
-    last, outputs = run(
-        loops,
-        tf.nest.flatten(carry),
-        tf.nest.flatten(inputs),
-        _read_values(traced),
+        return _python_loop(step, carry, inputs, reverse)
+    products = Products(_multiply)
+    noting = products.noting(step)
+    like = _trace(noting, carry, inputs)
+    if products.calls and lifts():
+        try:
+            if any(
+                tf.is_tensor(n) for call in products.calls for n in call.shape
+            ):
+                # Only a step that runs knows the sizes of its products.
+                noting(carry, tf.nest.map_structure(lambda x: x[0], inputs))
+            return _Lifted(products)(step, carry, inputs, like, reverse)
+        except _InsideError:
+            warnings.warn(
+                "A product with a weight stands in a branch or a loop inside "
+                "a step: the gradients of all weights are added up step by "
+                "step, which is slower.",
+                stacklevel=2,
+            )
+            with plainly():
+                return _loop(step, carry, inputs, like, reverse)[:2]
+    values, lifted = products.values(), products.lifted(step)
+
+    def run(carry: Nested, now: Nested) -> tuple[Nested, Nested]:
+        return lifted(values, None, carry, now)[:2]
+
+    return _loop(run, carry, inputs, like, reverse)[:2]
+
+
+def _python_loop(
+    step: Callable, carry: Nested, inputs: Nested, reverse: bool
+) -> tuple[Nested, Nested]:
+    times = range(tf.nest.flatten(inputs)[0].shape[0])
+    outputs: list = []
+    for time in reversed(times) if reverse else times:
+        now = tf.nest.map_structure(lambda x, time=time: x[time], inputs)
+        new_carry, kept = step(carry, now)
+        tf.nest.assert_same_structure(carry, new_carry)
+        carry = new_carry
+        outputs.append(kept)
+    ordered = outputs[::-1] if reverse else outputs
+    return carry, tf.nest.map_structure(lambda *x: tf.stack(x), *ordered)
+
+
+class _InsideError(Exception):
+    """A product stands inside a function inside a step, as in a branch."""
+
+
+class _Lifted:
+    """A scan whose weights get their gradients after the backward loop.
+
+    Args:
+        products: Those of the step, noted.
+    """
+
+    def __init__(self, products: Products) -> None:
+        self.products = products
+        self.rows: list = []
+
+    def __call__(
+        self,
+        step: Callable,
+        carry: Nested,
+        inputs: Nested,
+        like: Nested,
+        reverse: bool,
+    ) -> tuple[Nested, Nested]:
+        """The last carry and the outputs."""
+        values, lifted = self.products.values(), self.products.lifted(step)
+
+        def run(carry: Nested, now: Nested, slots: list) -> tuple:
+            carry, outputs, rows = lifted(values, slots, carry, now)
+            # The loop shall not pull back the zeros that are their gradient.
+            return carry, outputs, [tf.stop_gradient(x) for x in rows]
+
+        carry, outputs, rows = _loop(
+            run,
+            carry,
+            inputs,
+            like,
+            reverse,
+            self._slots(values, _num_steps(inputs)),
+            [tf.TensorSpec(*read) for read in self.products.reads],
+        )
+        self.rows += [_differentiable_once(x) for x in rows]
+        return carry, outputs
+
+    def _slots(self, values: list, num_steps: Any) -> list:
+        """Zeros whose gradients become those of the values."""
+
+        @tf.custom_gradient
+        def slots(*values: Any) -> tuple[list, Callable]:
+            def gradient(*slots: Any) -> list:
+                return self.products.gradients(self.rows, slots)
+
+            return [
+                tf.zeros((num_steps, *call.shape), call.dtype)
+                for call in self.products.calls
+            ], gradient
+
+        return tf.nest.flatten(slots(*values))
+
+
+def _multiply(rows: Any, weights: list, slot: Any) -> Any:
+    """The product; its slot, which is not read, gets the weights' gradient."""
+    if slot.graph is not tf.compat.v1.get_default_graph():
+        raise _InsideError
+
+    @tf.custom_gradient
+    def run(rows: Any, kernel: Any, *others: Any) -> tuple[Any, Callable]:
+        def gradient(upstream: Any) -> tuple:
+            found = tf.matmul(upstream, kernel, transpose_b=True)
+            return found, *[None] * len(weights), upstream
+
+        return multiply(rows, kernel, *others[:-1]), gradient
+
+    return run(rows, *weights, slot)
+
+
+@tf.custom_gradient
+def _differentiable_once(rows: Any) -> tuple[Any, Callable]:
+    def gradient(upstream: Any) -> Any:
+        raise NotImplementedError(
+            "Second derivatives of a scan in a graph of TensorFlow do not "
+            "reach the weights of its products. Compute them eagerly, or in "
+            "`keras_fivo.backend.products.plainly()`."
+        )
+
+    return tf.identity(rows), gradient
+
+
+def _loop(
+    run: Callable,
+    carry: Nested,
+    inputs: Nested,
+    like: Nested,
+    reverse: bool,
+    slots: Any = (),
+    kept: Any = (),
+) -> tuple[Nested, Nested, list]:
+    """A `tf.while_loop` over all steps.
+
+    Args:
+        run: A step as for `scan`. With slots, it takes those of the step too,
+            and returns what to keep too.
+        carry: As for `scan`.
+        inputs: As for `scan`.
+        like: Shapes and dtypes of the outputs of a step.
+        reverse: As for `scan`.
+        slots: Stacks, which are read in the order in which `kept` is written:
+            the last step that runs comes first.
+        kept: Shapes and dtypes of what is to be kept.
+
+    Returns:
+        The last carry; stacks of the outputs; stacks of what was kept.
+    """
+    num_steps = _num_steps(inputs)
+    order = (lambda x: x) if reverse else (lambda x: tf.reverse(x, [0]))
+    given = [*map(order, tf.nest.flatten(inputs)), *slots]
+    written = tf.nest.flatten(like)
+
+    def body(
+        index: Any, carry: Nested, given_: list, outputs: list, rows: list
+    ) -> tuple:
+        popped = [
+            _raw.TensorListPopBack(
+                input_handle=stack,
+                element_shape=_sizes(x.shape[1:]),
+                element_dtype=x.dtype,
+            )
+            for stack, x in zip(given_, given, strict=True)
+        ]
+        now = [
+            tf.ensure_shape(value, x.shape[1:])
+            for (_, value), x in zip(popped, given, strict=True)
+        ]
+        first = tf.nest.pack_sequence_as(inputs, now[: len(now) - len(slots)])
+        last = now[len(now) - len(slots) :]
+        found = run(carry, first, last) if slots else run(carry, first)
+        new, values, *further = found
+        tf.nest.assert_same_structure(carry, new)
+        new = tf.nest.map_structure(_like, new, carry)
+        outputs = [
+            _raw.TensorListPushBack(input_handle=stack, tensor=value)
+            for stack, value in zip(
+                outputs, tf.nest.flatten(values), strict=True
+            )
+        ]
+        rows = [
+            _raw.TensorListSetItem(
+                input_handle=stack, index=num_steps - 1 - index, item=value
+            )
+            for stack, value in zip(rows, *further or ([],), strict=True)
+        ]
+        stacks = [stack for stack, _ in popped]
+        return index + 1, new, stacks, outputs, rows
+
+    _, carry, _, outputs, rows = tf.while_loop(
+        lambda index, *_: index < num_steps,
+        body,
+        (
+            tf.constant(0),
+            carry,
+            [
+                _raw.TensorListFromTensor(
+                    tensor=x, element_shape=_sizes(x.shape[1:])
+                )
+                for x in given
+            ],
+            [
+                _raw.EmptyTensorList(
+                    element_shape=_sizes(x.shape),
+                    max_num_elements=num_steps,
+                    element_dtype=x.dtype,
+                )
+                for x in written
+            ],
+            [
+                _raw.TensorListReserve(
+                    element_shape=_sizes(x.shape),
+                    num_elements=num_steps,
+                    element_dtype=x.dtype,
+                )
+                for x in kept
+            ],
+        ),
+        maximum_iterations=num_steps,
+        parallel_iterations=1,
     )
-    return (
-        tf.nest.pack_sequence_as(carry, last),
-        tf.nest.pack_sequence_as(traced.structure, outputs),
-    )
+    stacks = [
+        _raw.TensorListStack(
+            input_handle=stack,
+            element_shape=_sizes(x.shape),
+            element_dtype=x.dtype,
+            num_elements=num_steps if isinstance(num_steps, int) else -1,
+        )
+        for stack, x in zip([*outputs, *rows], [*written, *kept], strict=True)
+    ]
+    found = stacks[: len(written)]
+    if reverse:
+        found = [tf.reverse(x, [0]) for x in found]
+    return carry, tf.nest.pack_sequence_as(like, found), stacks[len(written) :]
+
+
+def _sizes(shape: Any) -> Any:
+    return tf.constant([-1 if n is None else n for n in shape], tf.int32)
+
+
+def _like(new: Any, old: Any) -> Any:
+    """The tensor, with the sizes that are known of the other."""
+    new = tf.convert_to_tensor(new)
+    new.set_shape(old.shape)
+    return new
 
 
 def _num_steps(inputs: Nested) -> Any:
@@ -50,151 +296,15 @@ def _num_steps(inputs: Nested) -> Any:
     return first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
 
 
-def _read_values(traced: StepGraph) -> list:
-    """What the step reads from outside; tapes see that variables are read."""
-    variables = {id(x.handle): x for x in traced.graph.variables}
-    values = []
-    for value, outer in zip(traced.values, traced.outer, strict=True):
-        if outer.dtype != tf.resource:
-            values.append(outer)
-        elif id(outer) in variables:
-            values.append(variables[id(outer)].read_value())
-        else:
-            read = tf.raw_ops.ReadVariableOp
-            values.append(read(resource=outer, dtype=value.dtype))
-    return values
-
-
-def _forward_only(
-    loops: Loops, carry: list, inputs: list, values: list
-) -> tuple[list, list]:
-    step = loops.step
-    last, arrays = loops.forward(
-        carry, _as_arrays(loops, step.inputs, inputs), loops.invariants(values)
-    )
-    return last, [arrays[x.name].stack() for x in step.outputs]
-
-
-def _differentiable(
-    loops: Loops, carry: list, inputs: list, values: list
-) -> tuple[list, list]:
-    step = loops.step
-    sizes = (len(carry), len(inputs))
-
-    @tf.custom_gradient
-    def run(*tensors: Any) -> tuple[list, Callable]:
-        carry, inputs, values = _split(tensors, *sizes)
-        given = _as_arrays(loops, step.inputs, inputs)
-        invariants = loops.invariants(values)
-        last, arrays = loops.forward(carry, given, invariants)
-
-        def pull_back(*gradients: Any) -> list:
-            return _pull_back(loops, gradients, {**given, **arrays}, invariants)
-
-        outputs = [arrays[x.name].stack() for x in step.outputs]
-        return [*last, *outputs], pull_back
-
-    results = run(*carry, *inputs, *values)
-    last, outputs, _ = _split(results, len(carry), len(step.outputs))
-    return last, outputs
-
-
-def _pull_back(
-    loops: Loops, gradients: Any, arrays: dict, invariants: dict
-) -> list:
-    """Gradients of the first carry, the inputs and the outer values."""
-    step, gradient = loops.step, loops.step.gradient
-    last, outputs, _ = _split(gradients, len(step.carry), len(step.outputs))
-    last = [
-        None if placeholder is None else value
-        for placeholder, value in zip(gradient.of_new_carry, last, strict=True)
-    ]
-    arrays = {**arrays, **_as_arrays(loops, gradient.of_outputs, outputs)}
-    first, emitted, sums = loops.backward(last, arrays, invariants)
-    arrays = {**arrays, **emitted}
-    return [
-        *first,
-        *(
-            None if x is None else arrays[x.name].stack()
-            for x in gradient.of_inputs
-        ),
-        *loops.after(arrays, sums, invariants),
-    ]
-
-
-def _as_arrays(loops: Loops, tensors: list, values: Any) -> dict:
-    return {
-        x.name: loops.array(x).unstack(value)
-        for x, value in zip(tensors, values, strict=True)
-        if x is not None
-    }
-
-
-def _split(tensors: Any, first: int, second: int) -> tuple[list, list, list]:
-    tensors = [*tensors]
-    end = first + second
-    return tensors[:first], tensors[first:end], tensors[end:]
-
-
-def _plain_scan(
-    step: Callable, carry: Nested, inputs: Nested, reverse: bool
-) -> tuple[Nested, Nested]:
-    """A `tf.while_loop` with one `TensorArray` per input and output."""
-    num_steps = _num_steps(inputs)
-    specification = _output_specification(step, carry, inputs)
-
-    def array(like: Any) -> Any:
-        return tf.TensorArray(
-            like.dtype, size=num_steps, element_shape=like.shape
-        )
-
-    def body(index: Any, carry: Nested, writers: list) -> Any:
-        time = num_steps - 1 - index if reverse else index
-        # A read forgets the sizes that are known.
-        now = tf.nest.map_structure(
-            lambda reader, x: tf.ensure_shape(reader.read(time), x.shape[1:]),
-            readers,
-            inputs,
-        )
-        new_carry, outputs = step(carry, now)
-        tf.nest.assert_same_structure(carry, new_carry)
-        writers = [
-            writer.write(time, value)
-            for writer, value in zip(
-                writers, tf.nest.flatten(outputs), strict=True
-            )
-        ]
-        return index + 1, new_carry, writers
-
-    readers = tf.nest.map_structure(
-        lambda x: array(tf.TensorSpec(x.shape[1:], x.dtype)).unstack(x), inputs
-    )
-    _, carry, writers = tf.while_loop(
-        lambda index, *_: index < num_steps,
-        body,
-        (
-            tf.constant(0),
-            carry,
-            [array(x) for x in tf.nest.flatten(specification)],
-        ),
-        maximum_iterations=num_steps,
-        parallel_iterations=1,
-    )
-    stacked = [writer.stack() for writer in writers]
-    return carry, tf.nest.pack_sequence_as(specification, stacked)
-
-
-def _output_specification(
-    step: Callable, carry: Nested, inputs: Nested
-) -> Nested:
+def _trace(step: Callable, carry: Nested, inputs: Nested) -> Nested:
     """Shapes and dtypes of the outputs of a step, by tracing it once."""
-    specs = tf.nest.map_structure(
-        lambda x: tf.TensorSpec(x.shape, x.dtype), carry
-    )
-    input_specs = tf.nest.map_structure(
-        lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs
+    specifications = (
+        tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), carry),
+        tf.nest.map_structure(
+            lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs
+        ),
     )
     traced = tf.function(
-        lambda a, b: step(a, b)[1], autograph=False
-    ).get_concrete_function(specs, input_specs)
+        lambda carry, now: step(carry, now)[1], autograph=False
+    ).get_concrete_function(*specifications)
     return traced.structured_outputs

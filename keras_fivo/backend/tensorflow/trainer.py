@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_fivo.backend.tensorflow.modes import changed_mode
+from keras_fivo.backend.products import without_gradients
+from keras_fivo.backend.tensorflow.noise import compiled_by_xla
 from keras_fivo.types import Nested
 
 
@@ -77,13 +78,13 @@ class Trainer:
 
     def test_step(self: Any, data: Any) -> dict:
         """The losses and metrics of one batch; moves nothing but the seed."""
-        with changed_mode(gradients=False):
+        with without_gradients():
             losses, report = self.compute_losses(data, training=False)
         return self.update_metrics(losses, report)
 
     def predict_step(self: Any, data: Any) -> Any:
         """See `keras.Model.predict_step`."""
-        with changed_mode(gradients=False, xla=bool(self.jit_compile)):
+        with without_gradients(), compiled_by_xla(bool(self.jit_compile)):
             return super().predict_step(data)  # type: ignore[misc]
 
     def make_train_function(self: Any, force: bool = False) -> None:
@@ -125,7 +126,7 @@ class Trainer:
         xla = bool(self.jit_compile)
 
         def run(data: Any) -> Any:
-            with changed_mode(xla=xla):
+            with compiled_by_xla(xla):
                 outputs = strategy.run(step, args=(_without_optionals(data),))
             return tf.nest.map_structure(
                 lambda x: strategy.experimental_local_results(x)[0], outputs
@@ -192,7 +193,7 @@ def compiled(function: Callable, model: Any, moves: list) -> Callable:
     """
 
     def run(*arguments: Nested) -> Nested:
-        with changed_mode(gradients=False):
+        with without_gradients():
             return function(*arguments)
 
     graph = tf.function(run, autograph=False)
