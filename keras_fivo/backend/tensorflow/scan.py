@@ -1,9 +1,7 @@
 """The scan on TensorFlow: an ordinary loop, with slots for declared products.
 
 TensorFlow differentiates the loop; what it adds up are gradients of slots, not
-of weights: see the README of `backend`. Stacks are tensor lists, as the
-gradient of taking the last element from one is to append to another; that of
-reading a `TensorArray` at an index would take a pass over all steps.
+of weights: see the README of `backend`.
 """
 
 import warnings
@@ -18,9 +16,17 @@ from keras_fivo.backend.products import (
     multiply,
     plainly,
 )
+from keras_fivo.backend.tensorflow.stacks import (
+    element_of,
+    make_empty,
+    make_reserved,
+    pop,
+    push,
+    put,
+    stack_up,
+    unstack,
+)
 from keras_fivo.types import Nested
-
-_raw = tf.raw_ops
 
 
 def scan(
@@ -107,9 +113,7 @@ class _Lifted:
         values, lifted = self.products.values(), self.products.lifted(step)
 
         def run(carry: Nested, now: Nested, slots: list) -> tuple:
-            carry, outputs, rows = lifted(values, slots, carry, now)
-            # The loop shall not pull back the zeros that are their gradient.
-            return carry, outputs, [tf.stop_gradient(x) for x in rows]
+            return lifted(values, slots, carry, now)
 
         carry, outputs, rows = _loop(
             run,
@@ -129,7 +133,7 @@ class _Lifted:
         @tf.custom_gradient
         def slots(*values: Any) -> tuple[list, Callable]:
             def gradient(*slots: Any) -> list:
-                return self.products.gradients(self.rows, slots)
+                return self.products.gradients(self.rows, list(slots))
 
             return [
                 tf.zeros((num_steps, *call.shape), call.dtype)
@@ -185,53 +189,34 @@ def _loop(
         inputs: As for `scan`.
         like: Shapes and dtypes of the outputs of a step.
         reverse: As for `scan`.
-        slots: Stacks, which are read in the order in which `kept` is written:
-            the last step that runs comes first.
+        slots: `(time, ...)`, in the order in which `kept` is written: the
+            step that runs first is the last one.
         kept: Shapes and dtypes of what is to be kept.
 
     Returns:
-        The last carry; stacks of the outputs; stacks of what was kept.
+        The last carry; the outputs of all steps; what was kept.
     """
     num_steps = _num_steps(inputs)
-    order = (lambda x: x) if reverse else (lambda x: tf.reverse(x, [0]))
-    given = [*map(order, tf.nest.flatten(inputs)), *slots]
+    given = tf.nest.flatten(inputs)
+    split = len(given)
+    if not reverse:
+        given = [tf.reverse(x, [0]) for x in given]
+    given = [*given, *slots]
+    read = [element_of(x) for x in given]
     written = tf.nest.flatten(like)
 
     def body(
-        index: Any, carry: Nested, given_: list, outputs: list, rows: list
+        index: Any, carry: Nested, given: list, outputs: list, rows: list
     ) -> tuple:
-        popped = [
-            _raw.TensorListPopBack(
-                input_handle=stack,
-                element_shape=_sizes(x.shape[1:]),
-                element_dtype=x.dtype,
-            )
-            for stack, x in zip(given_, given, strict=True)
-        ]
-        now = [
-            tf.ensure_shape(value, x.shape[1:])
-            for (_, value), x in zip(popped, given, strict=True)
-        ]
-        first = tf.nest.pack_sequence_as(inputs, now[: len(now) - len(slots)])
-        last = now[len(now) - len(slots) :]
-        found = run(carry, first, last) if slots else run(carry, first)
-        new, values, *further = found
+        given, now = pop(given, read)
+        first = tf.nest.pack_sequence_as(inputs, now[:split])
+        last = [now[split:]] if slots else []
+        new, values, *further = run(carry, first, *last)
         tf.nest.assert_same_structure(carry, new)
-        new = tf.nest.map_structure(_like, new, carry)
-        outputs = [
-            _raw.TensorListPushBack(input_handle=stack, tensor=value)
-            for stack, value in zip(
-                outputs, tf.nest.flatten(values), strict=True
-            )
-        ]
-        rows = [
-            _raw.TensorListSetItem(
-                input_handle=stack, index=num_steps - 1 - index, item=value
-            )
-            for stack, value in zip(rows, *further or ([],), strict=True)
-        ]
-        stacks = [stack for stack, _ in popped]
-        return index + 1, new, stacks, outputs, rows
+        new = tf.nest.map_structure(_shaped_like, new, carry)
+        outputs = push(outputs, tf.nest.flatten(values))
+        rows = put(rows, num_steps - 1 - index, *further or ([],))
+        return index + 1, new, given, outputs, rows
 
     _, carry, _, outputs, rows = tf.while_loop(
         lambda index, *_: index < num_steps,
@@ -239,52 +224,21 @@ def _loop(
         (
             tf.constant(0),
             carry,
-            [
-                _raw.TensorListFromTensor(
-                    tensor=x, element_shape=_sizes(x.shape[1:])
-                )
-                for x in given
-            ],
-            [
-                _raw.EmptyTensorList(
-                    element_shape=_sizes(x.shape),
-                    max_num_elements=num_steps,
-                    element_dtype=x.dtype,
-                )
-                for x in written
-            ],
-            [
-                _raw.TensorListReserve(
-                    element_shape=_sizes(x.shape),
-                    num_elements=num_steps,
-                    element_dtype=x.dtype,
-                )
-                for x in kept
-            ],
+            unstack(given),
+            make_empty(written, num_steps),
+            make_reserved(kept, num_steps),
         ),
         maximum_iterations=num_steps,
         parallel_iterations=1,
     )
-    stacks = [
-        _raw.TensorListStack(
-            input_handle=stack,
-            element_shape=_sizes(x.shape),
-            element_dtype=x.dtype,
-            num_elements=num_steps if isinstance(num_steps, int) else -1,
-        )
-        for stack, x in zip([*outputs, *rows], [*written, *kept], strict=True)
-    ]
-    found = stacks[: len(written)]
+    outputs = stack_up(outputs, written, num_steps)
     if reverse:
-        found = [tf.reverse(x, [0]) for x in found]
-    return carry, tf.nest.pack_sequence_as(like, found), stacks[len(written) :]
+        outputs = [tf.reverse(x, [0]) for x in outputs]
+    outputs = tf.nest.pack_sequence_as(like, outputs)
+    return carry, outputs, stack_up(rows, kept, num_steps)
 
 
-def _sizes(shape: Any) -> Any:
-    return tf.constant([-1 if n is None else n for n in shape], tf.int32)
-
-
-def _like(new: Any, old: Any) -> Any:
+def _shaped_like(new: Any, old: Any) -> Any:
     """The tensor, with the sizes that are known of the other."""
     new = tf.convert_to_tensor(new)
     new.set_shape(old.shape)
@@ -300,9 +254,7 @@ def _trace(step: Callable, carry: Nested, inputs: Nested) -> Nested:
     """Shapes and dtypes of the outputs of a step, by tracing it once."""
     specifications = (
         tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), carry),
-        tf.nest.map_structure(
-            lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs
-        ),
+        tf.nest.map_structure(element_of, inputs),
     )
     traced = tf.function(
         lambda carry, now: step(carry, now)[1], autograph=False
