@@ -59,7 +59,7 @@ def zero_beyond(active: Tensor, values: Tensor) -> Tensor:
 
 
 def next_step(tree: Nested) -> Nested:
-    """Values `(time, ...)` of the step after each; the last is repeated."""
+    """Shifts `(time, ...)` to the step after; the last is repeated."""
     return keras.tree.map_structure(
         lambda x: ops.concatenate([x[1:], x[-1:]], axis=0), tree
     )

@@ -46,7 +46,7 @@ class Bound(Configurable):
     """Log-weights `(batch, particles)` to the bound's last term."""
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {"num_particles": self.num_particles}
 
     def draw(
@@ -212,7 +212,7 @@ class Bound(Configurable):
         return replace(result, state=carried)
 
     def _twist_of(self, cell: Any, keep_paths: bool) -> TwistedCell | None:
-        """The cell with its twist, unless that could change nothing."""
+        """Wraps the cell for its twist, unless that could change nothing."""
         if cell.twist is None:
             return None
         if isinstance(self.criterion, Never) and not keep_paths:
@@ -220,7 +220,7 @@ class Bound(Configurable):
         return TwistedCell(cell, self.scheme.blends)
 
     def initial_state(self, cell: Any, batch: int) -> dict:
-        """The state before the first step."""
+        """Returns the state before the first step."""
         return {
             "particles": cell.get_initial_state(batch * self.num_particles),
             "log_weights": ops.zeros((batch, self.num_particles)),
@@ -290,7 +290,7 @@ class FIVO(Bound):
         super().__init__(num_particles, scheme, criterion)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         serialize = keras.saving.serialize_keras_object
         scheme, criterion = serialize(self.scheme), serialize(self.criterion)
         config = {"scheme": scheme, "criterion": criterion}
@@ -308,7 +308,7 @@ def _filter_state(state: dict, twist: TwistedCell | None) -> dict:
 def _encode(
     cell: Any, inputs: dict, state: dict, twist: TwistedCell | None
 ) -> tuple[dict, dict]:
-    """What the cell computes before the loop, and the new observed state."""
+    """Computes what is known before the loop, and the observed state."""
     past, present, observed_state = cell.encode(inputs, state["observed"])
     num_steps, batch = ops.shape(inputs["active"])
     steps = number_steps(num_steps, batch, state["step"])
@@ -329,5 +329,5 @@ _BOUNDS: dict[str, type[Bound]] = {"elbo": ELBO, "iwae": IWAE, "fivo": FIVO}
 
 
 def get_bound(identifier: Any, argument: str = "bound") -> Bound:
-    """A bound from an object or a name; see `find`."""
+    """Returns a bound from an object or a name; see `find`."""
     return find(identifier, _BOUNDS, Bound, argument)

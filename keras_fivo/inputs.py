@@ -88,7 +88,7 @@ def _stack(arrays: list, length: int, name: str) -> np.ndarray:
 
 
 def as_dict(data: Any) -> dict:
-    """An array or a dict of arrays as a dict.
+    """Returns an array or a dict of arrays as a dict.
 
     Raises:
         ValueError: For keys that are not known.
@@ -167,7 +167,7 @@ def fill_missing(observations: Tensor, observed: Tensor, center: Any) -> Tensor:
 def _active(
     observations: Tensor, observed: Tensor | None, lengths: Tensor | None
 ) -> Tensor:
-    """Up to the length: one past the last observed step, if not given."""
+    """Tells which steps count: up to the length, or the last observed."""
     num_steps = ops.shape(observations)[0]
     steps = ops.expand_dims(ops.arange(num_steps, dtype="int32"), -1)
     if lengths is not None:

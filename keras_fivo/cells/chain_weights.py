@@ -25,7 +25,7 @@ NAMES = (
 
 
 def given_parameters(parameters: Any) -> tuple:
-    """Names and float64 arrays of the parameters that the user gave."""
+    """Returns names and float64 arrays of the parameters that the user gave."""
     if parameters is None:
         return ()
     if isinstance(parameters, LinearGaussian):
@@ -104,7 +104,7 @@ class ChainWeights(keras.layers.Layer):
             self._add(name, shape, given.get(name))
 
     def get_build_config(self) -> None:
-        """The cell builds its weights."""
+        """Returns nothing: the cell builds its weights."""
         return None
 
     def _add(self, name: str, shape: tuple, value: Any) -> None:
@@ -143,7 +143,7 @@ class ChainWeights(keras.layers.Layer):
         setattr(self, name, weight)
 
     def _raw_factor(self, name: str, covariance: np.ndarray) -> np.ndarray:
-        """The weight whose factor is that of a covariance."""
+        """Returns the weight whose factor is that of a covariance."""
         try:
             factor = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError as error:
@@ -163,7 +163,7 @@ class ChainWeights(keras.layers.Layer):
         return np.where(identity > 0, diagonal[..., None], factor)
 
     def factor(self, name: str, step: Tensor | None = None) -> Tensor:
-        """The Cholesky factor of a covariance, of all steps or of given ones.
+        """Returns the Cholesky factor of a covariance, by step if asked.
 
         Args:
             name: Name of the covariance.
@@ -178,7 +178,7 @@ class ChainWeights(keras.layers.Layer):
     def transition(
         self, step: Tensor, controls: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Matrix, offset and factor that lead to the latents of given steps.
+        """Returns matrix, offset and factor that lead to the latents.
 
         Args:
             step: Int32, any shape.
@@ -208,7 +208,7 @@ class ChainWeights(keras.layers.Layer):
     def emission(
         self, step: Tensor, controls: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Matrix, offset and factor of the emission in given steps.
+        """Returns matrix, offset and factor of the emission in given steps.
 
         Returns:
             `(*step.shape, ...)` each; matrix and factor without these axes
@@ -232,7 +232,7 @@ class ChainWeights(keras.layers.Layer):
         return ops.matmul(controls, ops.transpose(matrix))
 
     def at(self, step: Tensor, controls: Tensor | None = None) -> dict:
-        """All parameters of steps `(time, batch)`.
+        """Returns all parameters of steps `(time, batch)`.
 
         Returns:
             A dict as from `LinearGaussian.steps`.
@@ -253,7 +253,7 @@ class ChainWeights(keras.layers.Layer):
     def as_linear_gaussian(
         self, controls: Tensor | None = None
     ) -> LinearGaussian:
-        """The parameters by name; controls join the offsets."""
+        """Returns the parameters by name; controls join the offsets."""
         values = {
             "initial_mean": ops.convert_to_tensor(self.initial_mean),
             "initial_covariance": _square(self.factor("initial_covariance")),
@@ -275,7 +275,7 @@ class ChainWeights(keras.layers.Layer):
 
 
 def pick(value: Tensor, rank: int, step: Tensor) -> Tensor:
-    """A parameter in given steps, or as it is where all steps share it."""
+    """Takes a parameter at given steps, unless all steps share it."""
     value = ops.convert_to_tensor(value)
     if len(value.shape) == rank:
         return value

@@ -63,7 +63,7 @@ class GHMMCell(LinearGaussianCell):
             setattr(self, name, array.tolist())
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = super().get_config()
         for name in ("latent_dim", "parameters"):
             del config[name]

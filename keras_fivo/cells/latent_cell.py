@@ -91,7 +91,7 @@ class LatentCell(ObservingLayer):
     def past_features(
         self, observed_state: dict, controls: Tensor | None = None
     ) -> dict:
-        """`past` of the next step, `(batch, ...)`, before its observation."""
+        """Returns `past` of the next step, before its observation."""
         return {} if controls is None else {"controls": controls}
 
     def past_of_all_steps(self, past: dict) -> dict:
@@ -103,20 +103,20 @@ class LatentCell(ObservingLayer):
         return past
 
     def look_ahead(self, past: dict, present: Nested, inputs: dict) -> Nested:
-        """What the proposal needs of all observations, once after `encode`."""
+        """Returns what the proposal needs of all observations."""
         past = self.past_of_all_steps(past)
         return self.proposal.look_ahead(past, present, inputs)
 
     def recur(self, states: Nested, past: dict) -> Nested:
-        """The context of the step; by default the states."""
+        """Returns the context of the step; by default the states."""
         return states
 
     def initial_distribution(self, past: dict) -> Distribution | None:
-        """p(z_1); None: the transition from the initial states."""
+        """Returns p(z_1); None: the transition from the initial states."""
         return None
 
     def transition_distribution(self, context: Nested) -> Distribution:
-        """p(z_t | past)."""
+        """Returns p(z_t | past)."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `transition_distribution`."
         )
@@ -124,7 +124,7 @@ class LatentCell(ObservingLayer):
     def proposal_distribution(
         self, context: Nested, present: Nested, transition: Distribution
     ) -> Distribution:
-        """q(z_t | ...); by default the `proposal` reads the features."""
+        """Returns q(z_t | ...); by default that of the `proposal`."""
         if self.features:
             features = [context[name] for name in self.features]
         else:
@@ -132,19 +132,19 @@ class LatentCell(ObservingLayer):
         return self.proposal.distribution(features, present, transition)
 
     def embed(self, latent: Tensor) -> Tensor:
-        """The latent as the networks read it; by default itself."""
+        """Returns the latent as the networks read it; by default itself."""
         return latent
 
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
-        """p(x_t | z_t, past)."""
+        """Returns p(x_t | z_t, past)."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `emission_distribution`."
         )
 
     def emission_context(self, context: Nested) -> Nested:
-        """The part of the context that the emission reads; by default all.
+        """Returns what the emission reads of the context; by default all.
 
         Where the emission is computed after the loop, this part is kept for
         all steps.
@@ -152,19 +152,19 @@ class LatentCell(ObservingLayer):
         return context
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
-        """What the next step needs; by default the latent."""
+        """Returns what the next step needs; by default the latent."""
         return embedded
 
     def get_initial_state(self, rows: int) -> Nested:
-        """States before the first step, `(rows, ...)`; by default zeros."""
+        """Returns states before the first step; by default zeros."""
         return ops.zeros((rows, self.latent_dim))
 
     def initial_observed_state(self, batch: int) -> dict:
-        """Observed state before the first step, `(batch, ...)`."""
+        """Returns observed state before the first step, `(batch, ...)`."""
         return {}
 
     def dropout_sizes(self) -> dict[str, int]:
-        """Sizes of the dropout masks, by name; empty: no dropout."""
+        """Returns sizes of the dropout masks, by name; empty: no dropout."""
         return {}
 
     features: Sequence[str] = ()
@@ -188,7 +188,7 @@ class LatentCell(ObservingLayer):
         return (self.latent_dim,)
 
     def sizes(self) -> Sizes:
-        """What the proposal and the twist are built for.
+        """Returns what the proposal and the twist are built for.
 
         By default features are the parts of the initial states.
         """
@@ -213,7 +213,7 @@ class LatentCell(ObservingLayer):
             self.twist.build(TwistedCell.sizes(self))
 
     def call(self, inputs: dict, states: Nested) -> tuple[StepResult, Nested]:
-        """One step, by rows.
+        """Takes one step, by rows.
 
         A `latent_mask` in a context that is a dict multiplies the embedded
         latent, wherever it is read: dropout.
@@ -266,14 +266,14 @@ class LatentCell(ObservingLayer):
         return result, self.next_states(context, emitted["embedded"])
 
     def _emitted(self, context: Nested, latent: Tensor) -> dict:
-        """What the emission reads: the latent and its part of the context."""
+        """Returns what the emission reads: latent and part of the context."""
         embedded = self.embed(latent)
         if isinstance(context, dict) and "latent_mask" in context:
             embedded = embedded * context["latent_mask"]
         return {"context": self.emission_context(context), "embedded": embedded}
 
     def weigh(self, inputs: dict, emitted: Nested) -> Tensor:
-        """Log p(x_t | z_t, past) of what is observed, `(rows,)`.
+        """Returns log p(x_t | z_t, past) of what is observed, `(rows,)`.
 
         Args:
             inputs: As for `call`; `observations` and `observed` are read.
@@ -320,7 +320,7 @@ class LatentCell(ObservingLayer):
         return transition
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         serialize = keras.saving.serialize_keras_object
         config = {
             "latent_dim": self.latent_dim,

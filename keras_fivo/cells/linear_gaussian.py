@@ -100,7 +100,7 @@ class LinearGaussianCell(LatentCell):
     def encode(
         self, inputs: dict, observed_state: dict
     ) -> tuple[dict, Nested, dict]:
-        """Controls as the past, observations as the present."""
+        """Takes controls as the past, observations as the present."""
         past, observations, observed_state = super().encode(
             inputs, observed_state
         )
@@ -112,11 +112,11 @@ class LinearGaussianCell(LatentCell):
         return {**past, "parameters": steps}
 
     def recur(self, states: Nested, past: dict) -> Nested:
-        """z_{t-1}, the number of the step, and the controls."""
+        """Returns z_{t-1}, the number of the step, and the controls."""
         return {**past, "latent": states}
 
     def transition_distribution(self, context: Nested) -> Distribution:
-        """p(z_t | z_{t-1}), or p(z_1)."""
+        """Returns p(z_t | z_{t-1}), or p(z_1)."""
         matrix, offset, factor = self.chain_weights.transition(
             context["step"], context.get("controls")
         )
@@ -127,18 +127,18 @@ class LinearGaussianCell(LatentCell):
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
-        """p(x_t | z_t)."""
+        """Returns p(x_t | z_t)."""
         matrix, offset, factor = self.chain_weights.emission(
             context["step"], context.get("controls")
         )
         return normal_from_factor(_apply(matrix, embedded) + offset, factor)
 
     def emission_context(self, context: Nested) -> Nested:
-        """All but z_{t-1}."""
+        """Returns all but z_{t-1}."""
         return {k: v for k, v in context.items() if k != "latent"}
 
     def chain(self, controls: Tensor | None = None) -> LinearGaussian:
-        """The parameters, for the functions of `linear_gaussian`.
+        """Returns the parameters, for the functions of `linear_gaussian`.
 
         Args:
             controls: `(batch, time, controls)`, where the cell takes any.
@@ -152,7 +152,7 @@ class LinearGaussianCell(LatentCell):
         controls: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> ExactResult:
-        """The log evidence, and marginals of the latents; differentiable.
+        """Computes the log evidence, and marginals of the latents.
 
         Args:
             observations: `(batch, time, features)`, or a dict of the
@@ -184,7 +184,7 @@ class LinearGaussianCell(LatentCell):
         controls: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> Posterior:
-        """What `exact` reads its answers from, which samples paths, too.
+        """Returns what `exact` reads its answers from; it samples paths, too.
 
         Args:
             observations: `(batch, time, features)`.
@@ -196,7 +196,7 @@ class LinearGaussianCell(LatentCell):
         return Posterior(self.chain(controls), observations, mask)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = super().get_config()
         del config["emission"]
         return {
@@ -210,7 +210,7 @@ class LinearGaussianCell(LatentCell):
 
 
 def _apply(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """A matrix of all rows, or of each, times vectors `(rows, size)`."""
+    """Multiplies a matrix of all rows, or of each, with `(rows, size)`."""
     if len(matrix.shape) == 2:
         return ops.matmul(vectors, ops.transpose(matrix))
     return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vectors, -1)), -1)

@@ -50,11 +50,11 @@ class ObservingLayer(keras.layers.Layer):
         """Creates the weights of the networks; overridden by cells."""
 
     def get_build_config(self) -> Any:
-        """The model builds its cell."""
+        """Returns nothing: the model builds its cell."""
         return None
 
     def standardize(self, observations: Tensor) -> Tensor:
-        """Observations as networks read them: centred, then scaled."""
+        """Returns observations as networks read them: centred, then scaled."""
         return (observations - self.center) / self.scale
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:

@@ -18,7 +18,7 @@ from keras_fivo.types import Tensor
 
 
 def checked_rate(dropout: float) -> float:
-    """A rate of dropout in [0, 1)."""
+    """Returns a rate of dropout, checked to lie in [0, 1)."""
     if not 0 <= dropout < 1:
         raise ValueError(
             f"`dropout` must lie in [0, 1). Received: dropout={dropout!r}"
@@ -127,7 +127,7 @@ class RecurrentCell(LatentCell):
         )
 
     def sizes(self) -> Sizes:
-        """What the proposal and the twist are built for."""
+        """Returns what the proposal and the twist are built for."""
         dims = {
             "hidden": self.recurrence.output_dim,
             "latent": self.latent_encoding_dim,
@@ -176,7 +176,7 @@ class RecurrentCell(LatentCell):
         return before, present, centred
 
     def dropout_masks(self, inputs: dict) -> dict:
-        """Masks `(batch, size)` by name; empty outside training."""
+        """Returns masks `(batch, size)` by name; empty outside training."""
         keep = 1.0 - self.dropout
         return {
             name: ops.cast(uniforms < keep, self.compute_dtype) / keep
@@ -184,7 +184,7 @@ class RecurrentCell(LatentCell):
         }
 
     def dropout_sizes(self) -> dict[str, int]:
-        """Sizes of the masks of dropout."""
+        """Returns sizes of the masks of dropout."""
         if not self.dropout:
             return {}
         return {
@@ -198,7 +198,7 @@ class RecurrentCell(LatentCell):
         return self.latent_encoder.call([latent])
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             name: getattr(self, name)
             for name in (

@@ -70,7 +70,7 @@ class SRNNCell(RecurrentCell):
         self.recurrence.build(self.data_encoding_dim + self.control_dim)
 
     def sizes(self) -> Sizes:
-        """What the proposal and the twist are built for; h_t is known."""
+        """Returns what parts are built for; h_t is known before the loop."""
         return replace(super().sizes(), known=("hidden",))
 
     def encode(
@@ -101,7 +101,7 @@ class SRNNCell(RecurrentCell):
     def past_features(
         self, observed_state: dict, controls: Tensor | None = None
     ) -> dict:
-        """`past` of the next step, for which the RNN advances by one."""
+        """Returns `past` of the next step: the RNN advances by one."""
         encoded = self.data_encoder.call([observed_state["previous"]])
         hidden, _ = self.recurrence.call(
             self.recurrence.project(_join(encoded, controls)),
@@ -118,11 +118,11 @@ class SRNNCell(RecurrentCell):
         }
 
     def recur(self, states: Nested, past: dict) -> Nested:
-        """h_t, what networks take from it, and the previous latent."""
+        """Returns h_t, what networks take from it, and the previous latent."""
         return {**past, "latent": states["latent"]}
 
     def transition_distribution(self, context: Nested) -> Distribution:
-        """p(z_t | z_{t-1}, h_t)."""
+        """Returns p(z_t | z_{t-1}, h_t)."""
         return self.transition.distribution(
             [context["hidden"], context["latent"], context["transition"]]
         )
@@ -130,19 +130,19 @@ class SRNNCell(RecurrentCell):
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
-        """p(x_t | z_t, h_t)."""
+        """Returns p(x_t | z_t, h_t)."""
         return self.emission.distribution([embedded, context["emission"]])
 
     def emission_context(self, context: Nested) -> Nested:
-        """What the emission takes from h_t."""
+        """Returns what the emission takes from h_t."""
         return {"emission": context["emission"]}
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
-        """The encoded latent."""
+        """Returns the encoded latent."""
         return {"latent": embedded}
 
     def get_initial_state(self, rows: int) -> Nested:
-        """Zeros."""
+        """Returns zeros."""
         return {
             "latent": ops.zeros(
                 (rows, self.latent_encoding_dim), self.compute_dtype
@@ -150,7 +150,7 @@ class SRNNCell(RecurrentCell):
         }
 
     def initial_observed_state(self, batch: int) -> dict:
-        """The centred previous observation and the RNN's state: zeros.
+        """Returns the centred previous observation and the RNN's state: zeros.
 
         The RNN has not read the previous observation yet: it does so
         together with the controls of the step that follows.

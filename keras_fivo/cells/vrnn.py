@@ -80,7 +80,7 @@ class VRNNCell(RecurrentCell):
     def past_features(
         self, observed_state: dict, controls: Tensor | None = None
     ) -> dict:
-        """`past` of the next step."""
+        """Returns `past` of the next step."""
         encoded = self.data_encoder.call([observed_state["previous"]])
         return self._past(encoded, controls)
 
@@ -99,25 +99,25 @@ class VRNNCell(RecurrentCell):
         return context
 
     def transition_distribution(self, context: Nested) -> Distribution:
-        """p(z_t | h_t)."""
+        """Returns p(z_t | h_t)."""
         return self.transition.distribution([context["hidden"]])
 
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
-        """p(x_t | z_t, h_t)."""
+        """Returns p(x_t | z_t, h_t)."""
         return self.emission.distribution([embedded, context["hidden"]])
 
     def emission_context(self, context: Nested) -> Nested:
-        """h_t."""
+        """Returns h_t."""
         return {"hidden": context["hidden"]}
 
     def next_states(self, context: Nested, embedded: Tensor) -> Nested:
-        """The RNN's state and the encoded latent."""
+        """Returns the RNN's state and the encoded latent."""
         return {"recurrent": context["recurrent"], "latent": embedded}
 
     def get_initial_state(self, rows: int) -> Nested:
-        """Zeros."""
+        """Returns zeros."""
         return {
             "recurrent": self.recurrence.initial_state(rows),
             "latent": ops.zeros(
@@ -126,5 +126,5 @@ class VRNNCell(RecurrentCell):
         }
 
     def initial_observed_state(self, batch: int) -> dict:
-        """The centred previous observation: zeros."""
+        """Returns the centred previous observation: zeros."""
         return {"previous": ops.zeros((batch, self.observation_dim))}

@@ -68,7 +68,7 @@ class Network(keras.layers.Layer):
             fan_in = layer.units
 
     def get_build_config(self) -> None:
-        """The owner builds its networks."""
+        """Returns nothing: the owner builds its networks."""
         return None
 
     def project(self, inputs: Mapping[int, Tensor]) -> Projected:
@@ -88,7 +88,7 @@ class Network(keras.layers.Layer):
         return {places: self._first(found, self.dense[0].bias)}
 
     def call(self, inputs: Sequence[Tensor | Projected]) -> Tensor:
-        """Output `(..., units[-1])`, in the compute dtype.
+        """Returns the output `(..., units[-1])`, in the compute dtype.
 
         Args:
             inputs: `(..., size)` each, in their order, and last what
@@ -120,7 +120,7 @@ class Network(keras.layers.Layer):
         return hidden
 
     def _first(self, inputs: Mapping[int, Tensor], bias: Any = None) -> Tensor:
-        """Product of inputs with their rows of the first kernel."""
+        """Returns the product of inputs with their rows of the first kernel."""
         starts = [*itertools.accumulate(self.input_dims, initial=0)]
         kernel = self.dense[0].kernel
         parts = [
@@ -130,7 +130,7 @@ class Network(keras.layers.Layer):
         return backend.linear(parts, bias)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "units": self.units,
             "activation": keras.activations.serialize(self.activation),

@@ -75,11 +75,11 @@ class Recurrence(keras.layers.Layer):
             self.cell.build((None, input_dim))
 
     def get_build_config(self) -> None:
-        """The owner builds its recurrences."""
+        """Returns nothing: the owner builds its recurrences."""
         return None
 
     def initial_state(self, rows: int) -> Nested:
-        """The cell's initial states, nested `(rows, ...)`."""
+        """Returns the cell's initial states, nested `(rows, ...)`."""
         return self.cell.get_initial_state(batch_size=rows)
 
     def project(
@@ -106,7 +106,7 @@ class Recurrence(keras.layers.Layer):
     def call(
         self, projected: Tensor, latent: Tensor | None, states: Nested
     ) -> tuple[Tensor, Nested]:
-        """One step: the output and the new states.
+        """Takes one step; returns the output and the new states.
 
         Args:
             projected: `(rows, ...)`, one step of `project`.
@@ -145,7 +145,7 @@ class Recurrence(keras.layers.Layer):
     def run(
         self, observed: Tensor, active: Tensor, reverse: bool = False
     ) -> Tensor:
-        """Outputs over a whole sequence, from the initial state.
+        """Returns outputs over a whole sequence, from the initial state.
 
         Args:
             observed: `(time, batch, observed_dim)`.
@@ -172,7 +172,7 @@ class Recurrence(keras.layers.Layer):
         active: Tensor,
         reverse: bool = False,
     ) -> tuple[Tensor, Nested]:
-        """Like `run`, from given states; also returns the last states."""
+        """Runs from given states, as `run`; also returns the last states."""
 
         def step(states: Nested, inputs: Nested) -> Any:
             projected, keep = inputs
@@ -189,7 +189,7 @@ class Recurrence(keras.layers.Layer):
         return outputs, states
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {"cell": keras.saving.serialize_keras_object(self.cell)}
         return {**super().get_config(), **config}
 

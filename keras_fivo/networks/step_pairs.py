@@ -10,7 +10,7 @@ from keras_fivo.types import Tensor
 
 
 def by_pair(weight: Any, num_steps: int, gap: int) -> Tensor:
-    """One weight for each pair of steps as a table, zero for other pairs.
+    """Lays out one weight for each pair of steps; zero for other pairs.
 
     Args:
         weight: `(pairs, ...)`, of the pairs (t, s) with s >= t + gap, in the
@@ -30,7 +30,7 @@ def by_pair(weight: Any, num_steps: int, gap: int) -> Tensor:
 
 
 def from_first_step(x: Tensor, step: Tensor, num_steps: int) -> Tensor:
-    """Values by their number since each sequence began, zero elsewhere.
+    """Moves values to their number since each began; zero elsewhere.
 
     Args:
         x: `(time, batch, ...)`.
@@ -54,7 +54,7 @@ def from_first_step(x: Tensor, step: Tensor, num_steps: int) -> Tensor:
 
 
 def at_steps(values: Tensor, step: Tensor) -> Tensor:
-    """Values `(num_steps, batch, ...)` at steps `(time, batch)`.
+    """Returns values `(num_steps, batch, ...)` at steps `(time, batch)`.
 
     Steps beyond the last take its values.
     """

@@ -36,5 +36,5 @@ _PROPOSALS: dict[str, type[Proposal]] = {
 
 
 def get_proposal(identifier: Any) -> Proposal:
-    """A proposal from an object or a name; see `find`."""
+    """Returns a proposal from an object or a name; see `find`."""
     return find(identifier, _PROPOSALS, Proposal, "proposal")

@@ -24,13 +24,13 @@ class ExactFilteringProposal(Proposal):
     """
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """The mean as a function of z_{t-1}, and the factor, for all steps."""
+        """Returns the mean as a function of z_{t-1}, and the factor."""
         steps = _parameters(self, past)
         message = self.message(steps, messages_of_inputs(steps, inputs))
         return condition_transition(steps, message)
 
     def message(self, steps: dict, messages: dict) -> dict:
-        """What is known of z_t besides z_{t-1}."""
+        """Returns what is known of z_t besides z_{t-1}."""
         return messages
 
     def distribution(
@@ -39,7 +39,7 @@ class ExactFilteringProposal(Proposal):
         present: Nested,
         transition: Distribution,
     ) -> Distribution:
-        """q(z_t | ...); see `Proposal.distribution`."""
+        """Returns q(z_t | ...); see `Proposal.distribution`."""
         loc = matvec(present["matrix"], context[0]) + present["offset"]
         return normal_from_factor(loc, present["scale_tril"])
 
@@ -55,7 +55,7 @@ class ExactSmoothingProposal(ExactFilteringProposal):
     sees_future = True
 
     def message(self, steps: dict, messages: dict) -> dict:
-        """What the present and all later observations say of z_t."""
+        """Returns what the present and all later observations say of z_t."""
         return backward_messages(steps, messages)[0]
 
 

@@ -63,7 +63,7 @@ class FilteringProposal(Proposal):
         self.head.build([*sizes.context_dims, sizes.present_dim])
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """What the first layer takes of all that is known, for all steps."""
+        """Projects all that is known, for all steps."""
         known = {place: past[name] for name, place in self.known.items()}
         return {"head": self.head.project({**known, -1: present})}
 
@@ -73,14 +73,14 @@ class FilteringProposal(Proposal):
         present: Nested,
         transition: Distribution,
     ) -> Distribution:
-        """q(z_t | ...); see `Proposal.distribution`."""
+        """Returns q(z_t | ...); see `Proposal.distribution`."""
         proposal: Any = self.head.distribution([*context, present["head"]])
         if not self.residual:
             return proposal
         return Normal(proposal.loc + transition.mean, proposal.scale)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "hidden_units": self.hidden_units,
             "residual": self.residual,

@@ -59,11 +59,11 @@ class LinearFilteringProposal(Proposal):
             setattr(self, name, weight)
 
     def data_kernel_shape(self, present_dim: int, latent_dim: int) -> tuple:
-        """Shape of the weight that the observations take."""
+        """Returns the shape of the weight that the observations take."""
         return (self.num_steps, present_dim, latent_dim)
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """Parameters of each step, and the observations' part of the mean."""
+        """Returns parameters of steps, and the observations' part of means."""
         step = ops.minimum(past["step"], self.num_steps - 1)
         size = int(self.bias.shape[-1])
         if self.num_steps > 1:
@@ -82,7 +82,7 @@ class LinearFilteringProposal(Proposal):
         }
 
     def read(self, present: Tensor, step: Tensor, inputs: dict) -> Tensor:
-        """The observations' part of the mean, `(time, batch, latent_dim)`."""
+        """Returns the observations' part, `(time, batch, latent_dim)`."""
         kernel = _take(self.data_kernel, step)
         return ops.einsum("tbd,tbdl->tbl", present, kernel)
 
@@ -92,13 +92,13 @@ class LinearFilteringProposal(Proposal):
         present: Nested,
         transition: Distribution,
     ) -> Distribution:
-        """q(z_t | ...); see `Proposal.distribution`."""
+        """Returns q(z_t | ...); see `Proposal.distribution`."""
         latent = ops.expand_dims(context[0], 1)
         loc = ops.squeeze(ops.matmul(latent, present["kernel"]), 1)
         return Normal(loc + present["offset"], present["scale"])
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "num_steps": self.num_steps}
 
 
@@ -124,12 +124,12 @@ class LinearSmoothingProposal(LinearFilteringProposal):
         return self.num_steps
 
     def data_kernel_shape(self, present_dim: int, latent_dim: int) -> tuple:
-        """One matrix for each pair of a step and a later or the same one."""
+        """Returns the shape of one matrix for each pair of steps s >= t."""
         pairs = self.num_steps * (self.num_steps + 1) // 2
         return (pairs, present_dim, latent_dim)
 
     def read(self, present: Tensor, step: Tensor, inputs: dict) -> Tensor:
-        """The observations' part of the mean, `(time, batch, latent_dim)`."""
+        """Returns the observations' part, `(time, batch, latent_dim)`."""
         active = ops.expand_dims(inputs["active"], -1)
         present = ops.where(active, present, ops.zeros_like(present))
         present = from_first_step(present, step, self.num_steps)

@@ -33,7 +33,7 @@ class Proposal(keras.layers.Layer):
         """Creates the weights, if there are any."""
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """What `distribution` needs of the observations, by time.
+        """Returns what `distribution` needs of the observations, by time.
 
         Args:
             past: The cell's features of the past, `(time, batch, ...)`, with
@@ -50,7 +50,7 @@ class Proposal(keras.layers.Layer):
         present: Nested,
         transition: Distribution,
     ) -> Distribution:
-        """q(z_t | ...).
+        """Returns q(z_t | ...).
 
         Args:
             context: Features of the past, `(rows, size)` each.
@@ -62,7 +62,7 @@ class Proposal(keras.layers.Layer):
         )
 
     def noise_shape(self, latent_shape: Shape) -> Shape | None:
-        """Shape of the noise of `refine` for one particle in one step.
+        """Returns the shape of the noise of `refine`, of a particle in a step.
 
         It is standard Normal, drawn before the loop, and apart from the noise
         that the latent itself is made of.
@@ -105,5 +105,5 @@ class Proposal(keras.layers.Layer):
         )
 
     def get_build_config(self) -> Any:
-        """The cell builds its proposal."""
+        """Returns nothing: the cell builds its proposal."""
         return None

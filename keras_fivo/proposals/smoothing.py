@@ -59,7 +59,7 @@ class SmoothingProposal(FilteringProposal):
         super().build(replace(sizes, present_dim=units))
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """The backward RNN's part of the first layer, for all steps."""
+        """Returns the backward RNN's part of the first layer, for all steps."""
         known = [past[name] for name in self.known]
         features = self.backward.run(
             ops.concatenate([*known, present], axis=-1),
@@ -69,6 +69,6 @@ class SmoothingProposal(FilteringProposal):
         return super().look_ahead(past, features, inputs)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {"recurrent_units": self.recurrent_units}
         return {**super().get_config(), **config}

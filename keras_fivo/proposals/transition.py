@@ -19,5 +19,5 @@ class TransitionProposal(Proposal):
         present: Nested,
         transition: Distribution,
     ) -> Distribution:
-        """The transition itself."""
+        """Returns the transition itself."""
         return transition

@@ -15,7 +15,7 @@ class Criterion(Configurable):
     """Decides for each sequence whether its particles are resampled now."""
 
     def __call__(self, log_weights: Tensor, step: Tensor) -> Tensor:
-        """Boolean `(batch,)`.
+        """Tells where to resample, bool `(batch,)`.
 
         Args:
             log_weights: `(batch, particles)`, in nats.
@@ -43,12 +43,12 @@ class EffectiveSampleSize(Criterion):
         self.fraction = float(fraction)
 
     def __call__(self, log_weights: Tensor, step: Tensor) -> Tensor:
-        """Boolean `(batch,)`; see `Criterion`."""
+        """Tells where to resample, bool `(batch,)`; see `Criterion`."""
         threshold = self.fraction * int(log_weights.shape[-1])
         return effective_sample_size(log_weights) <= threshold
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {"fraction": self.fraction}
 
 
@@ -57,7 +57,7 @@ class Always(Criterion):
     """Resamples at every step."""
 
     def __call__(self, log_weights: Tensor, step: Tensor) -> Tensor:
-        """Boolean `(batch,)`; see `Criterion`."""
+        """Tells where to resample, bool `(batch,)`; see `Criterion`."""
         return ops.ones_like(log_weights[:, 0], dtype="bool")
 
 
@@ -66,7 +66,7 @@ class Never(Criterion):
     """Never resamples: importance sampling of whole sequences."""
 
     def __call__(self, log_weights: Tensor, step: Tensor) -> Tensor:
-        """Boolean `(batch,)`; see `Criterion`."""
+        """Tells where to resample, bool `(batch,)`; see `Criterion`."""
         return ops.zeros_like(log_weights[:, 0], dtype="bool")
 
 
@@ -87,12 +87,12 @@ class AtSteps(Criterion):
             )
 
     def __call__(self, log_weights: Tensor, step: Tensor) -> Tensor:
-        """Boolean `(batch,)`; see `Criterion`."""
+        """Tells where to resample, bool `(batch,)`; see `Criterion`."""
         chosen = ops.convert_to_tensor(self.steps, "int32")
         return ops.any(ops.expand_dims(step, -1) == chosen, axis=-1)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {"steps": self.steps}
 
 
@@ -104,5 +104,5 @@ _CRITERIA: dict[str, type[Criterion]] = {
 
 
 def get_criterion(identifier: Any) -> Criterion:
-    """A criterion from an object or a name; see `find`."""
+    """Returns a criterion from an object or a name; see `find`."""
     return find(identifier, _CRITERIA, Criterion, "criterion")

@@ -29,7 +29,7 @@ class StateSpaceModel(Protocol):
         """Takes one step; returns what it gives, and the new states."""
 
     def weigh(self, inputs: dict, emitted: Nested) -> Tensor:
-        """Log p(x_t | z_t, ...), `(rows,)`; of the steps of a whole run."""
+        """Returns log p(x_t | z_t, ...), `(rows,)`, of any number of steps."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class _Step:
         return new, kept
 
     def _of_active(self, now: dict, rows: Tensor) -> Tensor:
-        """Values `(batch, particles)`, zero where the step does not count."""
+        """Returns `(batch, particles)`, zero where the step does not count."""
         # (rows,) -> (batch, particles)
         values = ops.reshape(rows, (-1, self.num_particles))
         return zero_beyond(now["active"], values)

@@ -25,17 +25,17 @@ class ResamplingScheme(Configurable):
     """Whether new particles are blends of old ones, rather than copies."""
 
     def noise_shape(self, num_particles: int) -> Shape:
-        """Shape of the noise of one step of one sequence."""
+        """Returns the shape of the noise of one step of one sequence."""
         return (num_particles,)
 
     def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
-        """Noise `(*shape, *noise_shape)`: uniforms in [0, 1)."""
+        """Returns the noise `(*shape, *noise_shape)`: uniforms in [0, 1)."""
         return backend.draw(
             "uniform", (*shape, *self.noise_shape(num_particles)), seed
         )
 
     def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
-        """Int32 `(batch, particles)`: the parent of each new particle."""
+        """Returns each new particle's parent, int32 `(batch, particles)`."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `ancestors`."
         )
@@ -68,7 +68,7 @@ class ResamplingScheme(Configurable):
 
 
 def gather_particles(particles: Nested, ancestors: Tensor) -> Nested:
-    """Rows of each sequence's ancestors.
+    """Returns rows of each sequence's ancestors.
 
     Args:
         particles: Nested tensors `(batch * particles, ...)`.
@@ -85,7 +85,7 @@ def gather_particles(particles: Nested, ancestors: Tensor) -> Nested:
 
 
 def _invert(log_weights: Tensor, positions: Tensor) -> Tensor:
-    """First living particle whose cumulative weight exceeds each position.
+    """Finds the first particle whose cumulative weight exceeds a position.
 
     The largest cumulative weight of a living particle is made exactly one
     and positions are kept below it, so that there always is such a particle,
@@ -109,7 +109,7 @@ class Multinomial(ResamplingScheme):
     """Independent ancestors (Gordon et al., 1993), the original's choice."""
 
     def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
-        """Int32 `(batch, particles)`; see `ResamplingScheme`."""
+        """Returns int32 `(batch, particles)`; see `ResamplingScheme`."""
         return _invert(log_weights, noise)
 
 
@@ -118,7 +118,7 @@ class Stratified(ResamplingScheme):
     """One position in each of `particles` equal strata (Kitagawa, 1996)."""
 
     def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
-        """Int32 `(batch, particles)`; see `ResamplingScheme`."""
+        """Returns int32 `(batch, particles)`; see `ResamplingScheme`."""
         num_particles = int(log_weights.shape[-1])
         strata = ops.arange(num_particles, dtype="float32")
         return _invert(log_weights, (strata + noise) / num_particles)
@@ -133,7 +133,7 @@ class Systematic(Stratified):
     """
 
     def noise_shape(self, num_particles: int) -> Shape:
-        """One uniform for all particles."""
+        """Returns the shape of one uniform for all particles."""
         return (1,)
 
 
@@ -142,7 +142,7 @@ class Replay(ResamplingScheme):
     """Repeats given ancestors, which take the place of the noise."""
 
     def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
-        """Refused: ancestors are given, not drawn."""
+        """Refuses to draw: ancestors are given."""
         raise ValueError(
             "`Replay` repeats given ancestors: pass them as the "
             "'resampling' entry of the noise, (batch, time, particles). "
@@ -150,7 +150,7 @@ class Replay(ResamplingScheme):
         )
 
     def ancestors(self, log_weights: Tensor, noise: Tensor) -> Tensor:
-        """The noise, as int32."""
+        """Returns the noise, as int32."""
         return ops.cast(noise, "int32")
 
 
@@ -176,11 +176,11 @@ class Relaxed(ResamplingScheme):
         self.temperature = float(temperature)
 
     def noise_shape(self, num_particles: int) -> Shape:
-        """A Gumbel variable for each pair of new and old particle."""
+        """Returns that of a Gumbel variable for each new and old particle."""
         return (num_particles, num_particles)
 
     def draw(self, shape: Shape, num_particles: int, seed: SeedLike) -> Tensor:
-        """Standard Gumbel noise `(*shape, particles, particles)`."""
+        """Returns standard Gumbel noise `(*shape, particles, particles)`."""
         uniforms = backend.draw(
             "uniform",
             (*shape, *self.noise_shape(num_particles)),
@@ -212,7 +212,7 @@ class Relaxed(ResamplingScheme):
         ), blend
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {"temperature": self.temperature}
 
 
@@ -240,5 +240,5 @@ _SCHEMES: dict[str, type[ResamplingScheme]] = {
 
 
 def get_scheme(identifier: Any) -> ResamplingScheme:
-    """A scheme from an object or a name; see `find`."""
+    """Returns a scheme from an object or a name; see `find`."""
     return find(identifier, _SCHEMES, ResamplingScheme, "scheme")

@@ -8,7 +8,7 @@ from keras_fivo.types import Tensor
 
 
 def log_sum_exp(log_weights: Tensor) -> Tensor:
-    """Log of the sum of weights over the last axis.
+    """Returns the log of the sum of weights over the last axis.
 
     Unlike most implementations, all weights may be zero: the value is -inf,
     and the gradient zero, not NaN.
@@ -30,13 +30,13 @@ def log_sum_exp(log_weights: Tensor) -> Tensor:
 
 
 def log_mean_exp(log_weights: Tensor) -> Tensor:
-    """Log of the mean of weights over the last axis; see `log_sum_exp`."""
+    """Returns the log of the mean of weights; see `log_sum_exp`."""
     num_particles = int(log_weights.shape[-1])
     return log_sum_exp(log_weights) - math.log(num_particles)
 
 
 def normalize_weights(log_weights: Tensor) -> Tensor:
-    """Weights that sum to one over the last axis; all zero if none is alive.
+    """Scales weights to sum to one over the last axis; zero if all died.
 
     Args:
         log_weights: `(..., particles)`, in nats, of any size: the largest is
@@ -50,7 +50,7 @@ def normalize_weights(log_weights: Tensor) -> Tensor:
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """(sum of weights)^2 / sum of squared weights, over the last axis.
+    """Returns (sum of weights)^2 / sum of squared weights, by row.
 
     Between 1 and the number of particles (Kong et al., 1994); 0 where all
     weights are zero, and NaN where any is.

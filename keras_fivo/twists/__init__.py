@@ -18,5 +18,5 @@ _TWISTS: dict[str, type[Twist]] = {
 
 
 def get_twist(identifier: Any) -> Twist:
-    """A twist from an object or a name; see `find`."""
+    """Returns a twist from an object or a name; see `find`."""
     return find(identifier, _TWISTS, Twist, "twist")

@@ -22,7 +22,7 @@ class ExactTwist(Twist):
     """
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """Backward messages, as sums of squares in z_t."""
+        """Returns backward messages, as sums of squares in z_t."""
         if "parameters" not in past:
             raise TypeError(
                 "ExactTwist needs a linear Gaussian cell. Received: a cell "
@@ -35,5 +35,5 @@ class ExactTwist(Twist):
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
-        """Log r, `(rows,)`; see `Twist.log_twist`."""
+        """Returns log r, `(rows,)`; see `Twist.log_twist`."""
         return log_message(look_ahead, latent)

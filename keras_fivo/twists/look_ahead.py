@@ -70,19 +70,19 @@ class LookAheadTwist(LearnedTwist):
         last.assign(ops.zeros(last.shape))
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """The backward RNN's part of the first layer, for all steps."""
+        """Returns the backward RNN's part of the first layer, for all steps."""
         features = self.backward.run(present, inputs["active"], reverse=True)
         return {"network": self.network.project({-1: next_step(features)})}
 
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
-        """Log r, `(rows,)`; see `Twist.log_twist`."""
+        """Returns log r, `(rows,)`; see `Twist.log_twist`."""
         value = self.network.call([*context, latent, look_ahead["network"]])
         return ops.cast(ops.squeeze(value, -1), "float32")
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "hidden_units": self.hidden_units,
             "recurrent_units": self.recurrent_units,

@@ -53,7 +53,7 @@ class OneStepTwist(LearnedTwist):
         self.head.adapt(mean, deviation)
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """The next observation, and what is observed of it."""
+        """Returns the next observation, and what is observed of it."""
         return {
             "observations": next_step(inputs["observations"]),
             "observed": next_step(inputs["observed"]),
@@ -62,20 +62,20 @@ class OneStepTwist(LearnedTwist):
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
-        """Log r, `(rows,)`; see `Twist.log_twist`."""
+        """Returns log r, `(rows,)`; see `Twist.log_twist`."""
         density = self.head.distribution([*context, latent])
         return observed_log_prob(
             density, look_ahead["observations"], look_ahead["observed"]
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         head = self.given and keras.saving.serialize_keras_object(self.given)
         return {**super().get_config(), "head": head}
 
 
 def _like(emission: Any) -> Any:
-    """A head of the same settings, with weights of its own."""
+    """Returns a head of the same settings, with weights of its own."""
     if emission is None:
         return get_head("normal")
     return type(emission).from_config({**emission.get_config(), "name": "head"})

@@ -67,7 +67,7 @@ class QuadraticTwist(LearnedTwist):
         )
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """`precision` and `shift` of all steps."""
+        """Returns `precision` and `shift` of all steps."""
         number, step = self.num_steps, past["step"]
         observed = inputs["observed"]
         if len(observed.shape) == 3:
@@ -91,16 +91,16 @@ class QuadraticTwist(LearnedTwist):
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
-        """Log r, `(rows,)`; see `Twist.log_twist`."""
+        """Returns log r, `(rows,)`; see `Twist.log_twist`."""
         return quadratic_form(look_ahead, ops.cast(latent, "float32"))
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "num_steps": self.num_steps}
 
 
 def _added_up(seen: Tensor, square: Tensor) -> Tensor:
-    """Of `(step, later step, ...)` what is seen, `(step, batch, ...)`."""
+    """Adds up what is seen of `(step, later step, ...)`, by batch."""
     # Of an `einsum` the gradient comes out as noise on JAX and a CPU.
     shape = ops.shape(square)
     flat = ops.reshape(square, (*shape[:2], -1))

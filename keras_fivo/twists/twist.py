@@ -55,14 +55,14 @@ class Twist(keras.layers.Layer):
         """Creates the weights, if there are any."""
 
     def get_build_config(self) -> Any:
-        """The cell builds its twist."""
+        """Returns nothing: the cell builds its twist."""
         return None
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Takes biases from the mean of the data, NumPy `(features,)`."""
 
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
-        """What `log_twist` needs of the future, by time.
+        """Returns what `log_twist` needs of the future, by time.
 
         What belongs to the latent's own past is read by `log_twist`: the
         objective `"density_ratio"` joins latents with the futures of others.
@@ -78,7 +78,7 @@ class Twist(keras.layers.Layer):
     def log_twist(
         self, context: Sequence[Tensor], latent: Tensor, look_ahead: Nested
     ) -> Tensor:
-        """Log r, `(rows,)`; what it gives at the last step does not count.
+        """Returns log r, `(rows,)`; that of the last step does not count.
 
         Args:
             context: What the future may depend on besides the latent,
@@ -126,13 +126,13 @@ class LearnedTwist(Twist):
         self.num_samples = check_count("num_samples", num_samples, 2)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {"objective": self.objective, "num_samples": self.num_samples}
         return {**super().get_config(), **config}
 
 
 def quadratic_form(form: dict, latent: Tensor) -> Tensor:
-    """`log_constant + shift' z - z' precision z / 2`, `(rows,)`.
+    """Returns `log_constant + shift' z - z' precision z / 2`, `(rows,)`.
 
     Args:
         form: Dict of `precision` `(rows, size, size)`, `shift` `(rows,

@@ -102,7 +102,7 @@ class TwistedCell:
         return states["model"]
 
     def call(self, inputs: dict, states: dict) -> tuple[Any, dict]:
-        """One step, by rows; see `LatentCell.call`."""
+        """Takes one step, by rows; see `LatentCell.call`."""
         result, new_states = self.cell.call(inputs, states["model"])
         now, before = inputs["twist"], states["twist"]
         read = self.read(result.context, result.emitted["embedded"])
@@ -115,7 +115,7 @@ class TwistedCell:
         return result, {"model": new_states, "twist": carried}
 
     def weigh(self, inputs: dict, emitted: Nested) -> Tensor:
-        """See `LatentCell.weigh`."""
+        """Weighs as the cell does; see `LatentCell.weigh`."""
         return self.cell.weigh(inputs, emitted)
 
     def _value(self, read: list, look_ahead: Nested, counts: Tensor) -> Tensor:
