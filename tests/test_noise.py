@@ -6,6 +6,7 @@ import pytest
 
 import keras_fivo as kf
 from keras_fivo.noise import Noise
+from keras_fivo.testing import check_proposal
 from tests.reference.examples import numpy
 
 STEPS, BATCH, PARTICLES, DRAWS = 4, 3, 5, 2
@@ -75,6 +76,10 @@ def test_pieces_and_steps_take_their_own_part_of_the_noise():
     np.testing.assert_allclose(
         numpy(result.log_evidence), numpy(whole.log_evidence), rtol=1e-5
     )
+
+
+def test_a_proposal_with_noise_of_its_own_is_held_to_the_contract():
+    check_proposal(Shifted(), chain(), observations())
 
 
 def test_noise_without_that_of_the_proposal_is_refused():

@@ -8,13 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import number_steps
 from keras_fivo.bounds import ELBO, FIVO
 from keras_fivo.cells import LatentCell
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.latent_sequence_model import LatentSequenceModel
+from keras_fivo.noise import Noise
 from keras_fivo.testing.comparisons import require, require_equal, to_numpy
 
 PARTICLES = 3
@@ -252,14 +253,8 @@ class Trial:
     def loop_inputs(self, noise: dict) -> list:
         """What `cell(inputs, states)` takes, of each step, by rows."""
         inputs, past, present = self.encoded(self.data)
-        number = ops.arange(self.steps, dtype="int32")
-        step = ops.tile(ops.expand_dims(number, -1), (1, self.batch))
-        # (batch, time, 1, ...) -> (time, batch, ...)
-        drawn = {
-            name: ops.swapaxes(x[:, :, 0], 0, 1)
-            for name, x in noise.items()
-            if name == "latent"
-        }
+        step = number_steps(self.steps, self.batch)
+        drawn = Noise.from_arrays(noise).present("latent", "proposal")
         every = {
             "past": past,
             "present": self.cell.look_ahead(
@@ -268,7 +263,8 @@ class Trial:
             "step": step,
             "observations": inputs["observations"],
             "observed": inputs["observed"],
-            "noise": drawn["latent"],
+            # (time, batch, 1, ...) -> (time, batch, ...)
+            "noise": {name: x[:, :, 0] for name, x in drawn.items()},
         }
         return [
             keras.tree.map_structure(lambda x, t=t: x[t], every)
