@@ -67,7 +67,7 @@ class SRNNCell(RecurrentCell):
 
     def build_recurrence(self) -> None:
         """Builds the RNN."""
-        self.recurrence.build(self.data_encoding_dim + self.control_dim)
+        self.recurrence.build(self.data_encoding_dim, 0, self.control_dim)
 
     def sizes(self) -> Sizes:
         """Returns what parts are built for; h_t is known before the loop."""
@@ -83,8 +83,9 @@ class SRNNCell(RecurrentCell):
         )
         hidden, recurrent = self.recurrence.run_from(
             observed_state["recurrent"],
-            _join(previous, inputs.get("controls")),
+            previous,
             inputs["active"],
+            controls=inputs.get("controls"),
         )
         if masks:
             hidden = hidden * masks["hidden"]
@@ -104,7 +105,7 @@ class SRNNCell(RecurrentCell):
         """Returns `past` of the next step: the RNN advances by one."""
         encoded = self.data_encoder.call([observed_state["previous"]])
         hidden, _ = self.recurrence.call(
-            self.recurrence.project(_join(encoded, controls)),
+            self.recurrence.project(encoded, controls),
             None,
             observed_state["recurrent"],
         )
@@ -159,9 +160,3 @@ class SRNNCell(RecurrentCell):
             "previous": ops.zeros((batch, self.observation_dim)),
             "recurrent": self.recurrence.initial_state(batch),
         }
-
-
-def _join(encoded: Tensor, controls: Tensor | None) -> Tensor:
-    if controls is None:
-        return encoded
-    return ops.concatenate([encoded, ops.cast(controls, encoded.dtype)], -1)

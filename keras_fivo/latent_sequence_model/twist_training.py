@@ -72,7 +72,10 @@ def _sample(
 ) -> tuple[dict, Tensor]:
     """Inputs with sampled observations, `(time, batch * count, ...)`."""
     names = ("observations", "observed", "active", "controls")
-    wide = {x: _repeat(inputs[x], count) for x in names if x in inputs}
+    # (time, batch, ...) -> (time, batch * count, ...)
+    wide = {
+        x: ops.repeat(inputs[x], count, axis=1) for x in names if x in inputs
+    }
     rows = int(ops.shape(wide["active"])[1])
     start = {
         "particles": cell.get_initial_state(rows),
@@ -103,14 +106,6 @@ def _readings(
     scanned = {"past": past, "latent": latents}
     _, read = backend.scan(step, cell.get_initial_state(rows), scanned)
     return read, twisted.look_ahead(past, present, inputs)
-
-
-def _repeat(x: Tensor, count: int) -> Tensor:
-    """`(time, batch, ...)` to `(time, batch * count, ...)`."""
-    shape = ops.shape(x)
-    wide = (*shape[:2], count, *shape[2:])
-    wide = ops.broadcast_to(ops.expand_dims(x, 2), wide)
-    return ops.reshape(wide, (shape[0], -1, *shape[2:]))
 
 
 def _pairs(

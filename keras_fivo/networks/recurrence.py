@@ -50,6 +50,12 @@ class Recurrence(keras.layers.Layer):
         _refuse_dropout(cell)
         self.cell = cell
 
+    @classmethod
+    def backward(cls, units: int, dtype: Any) -> "Recurrence":
+        """Returns an LSTM that is to run from the last step to the first."""
+        cell = keras.layers.LSTMCell(units, name="lstm_cell", dtype=dtype)
+        return cls(cell, name="backward", dtype=dtype)
+
     @property
     def output_dim(self) -> int:
         """Size of the output of a step."""
@@ -171,6 +177,7 @@ class Recurrence(keras.layers.Layer):
         observed: Tensor,
         active: Tensor,
         reverse: bool = False,
+        controls: Tensor | None = None,
     ) -> tuple[Tensor, Nested]:
         """Runs from given states, as `run`; also returns the last states."""
 
@@ -184,7 +191,7 @@ class Recurrence(keras.layers.Layer):
             return new_states, output
 
         states, outputs = backend.scan(
-            step, states, (self.project(observed), active), reverse
+            step, states, (self.project(observed, controls), active), reverse
         )
         return outputs, states
 

@@ -47,13 +47,7 @@ class SmoothingProposal(FilteringProposal):
     def build(self, sizes: Sizes) -> None:
         """Creates the weights."""
         units = self.recurrent_units or sizes.recurrent_dim
-        self.backward = Recurrence(
-            keras.layers.LSTMCell(
-                units, name="lstm_cell", dtype=self.dtype_policy
-            ),
-            name="backward",
-            dtype=self.dtype_policy,
-        )
+        self.backward = Recurrence.backward(units, self.dtype_policy)
         known_dim = sum(sizes.features[name] for name in sizes.known)
         self.backward.build(known_dim + sizes.present_dim)
         super().build(replace(sizes, present_dim=units))

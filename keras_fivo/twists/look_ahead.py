@@ -48,12 +48,7 @@ class LookAheadTwist(LearnedTwist):
         """Creates the weights."""
         hidden_units, units = self.hidden_units, self.recurrent_units
         units = int(units or sizes.recurrent_dim)
-        options = {"dtype": self.dtype_policy}
-        self.backward = Recurrence(
-            keras.layers.LSTMCell(units, name="lstm_cell", **options),
-            name="backward",
-            **options,
-        )
+        self.backward = Recurrence.backward(units, self.dtype_policy)
         self.backward.build(sizes.present_dim)
         self.network = Network(
             [
@@ -62,7 +57,7 @@ class LookAheadTwist(LearnedTwist):
             ],
             sizes.activation,
             name="network",
-            **options,
+            dtype=self.dtype_policy,
         )
         self.network.build([*sizes.context_dims, sizes.embedded_dim, units])
         # Training begins with r = 1, which is no twist.
