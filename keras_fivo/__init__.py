@@ -12,6 +12,10 @@ from keras_fivo.cells import GHMMCell as GHMMCell
 from keras_fivo.cells import LatentCell as LatentCell
 from keras_fivo.cells import LinearGaussianCell as LinearGaussianCell
 from keras_fivo.cells import SRNNCell as SRNNCell
+from keras_fivo.cells import (
+    StochasticVolatilityCell as StochasticVolatilityCell,
+)
+from keras_fivo.cells import StructuralCell as StructuralCell
 from keras_fivo.cells import VRNNCell as VRNNCell
 from keras_fivo.distributions import (
     AutoregressiveBernoulli as AutoregressiveBernoulli,

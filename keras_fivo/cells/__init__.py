@@ -7,4 +7,8 @@ from keras_fivo.cells.linear_gaussian import (
     LinearGaussianCell as LinearGaussianCell,
 )
 from keras_fivo.cells.srnn import SRNNCell as SRNNCell
+from keras_fivo.cells.stochastic_volatility import (
+    StochasticVolatilityCell as StochasticVolatilityCell,
+)
+from keras_fivo.cells.structural import StructuralCell as StructuralCell
 from keras_fivo.cells.vrnn import VRNNCell as VRNNCell

@@ -1,0 +1,168 @@
+"""Stochastic volatility: returns whose variance is a latent walk."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fivo.cells.latent_cell import LatentCell
+from keras_fivo.checks import check_count
+from keras_fivo.distributions import Distribution, Normal
+from keras_fivo.networks import Sizes
+from keras_fivo.types import Nested, Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_fivo")
+class StochasticVolatilityCell(LatentCell):
+    """The stochastic volatility model, for each feature on its own.
+
+        z_1 ~ N(mu, sigma^2 / (1 - phi^2));
+        z_t = mu + phi (z_{t-1} - mu) + sigma noise;
+        x_t = center + exp(z_t / 2) noise.
+
+    The latent is the log of the variance, in the squared units of the data;
+    `adapt` takes `center` from them, and starts `mu` at the log of their
+    variance. The proposal reads the observation and the log of its square:
+    the mean of the log of a squared Normal is that of its variance, up to a
+    constant.
+
+    Args:
+        num_features: Number of features.
+        phi: Persistence at the start of training, in (0, 1).
+        sigma: Standard deviation of a step of the latent, likewise.
+        proposal: A proposal or its name.
+        twist: A twist, its name, or None.
+
+    Example:
+    ```python
+    cell = kf.StochasticVolatilityCell(proposal="filtering")
+    model = kf.LatentSequenceModel(cell, kf.FIVO(num_particles=64))
+    model.adapt(returns)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(returns, epochs=100)
+    cell.parameters()  # {"mu": ..., "phi": ..., "sigma": ...}
+    ```
+
+    Reference:
+        Kim et al., 1998, "Stochastic Volatility: Likelihood Inference and
+        Comparison with ARCH Models".
+    """
+
+    # States are the last latent: paths can be sampled backwards.
+    latents_are_markov = True
+
+    def __init__(
+        self,
+        num_features: int = 1,
+        phi: float = 0.9,
+        sigma: float = 0.3,
+        proposal: Any = "filtering",
+        twist: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.num_features = check_count("num_features", num_features)
+        super().__init__(self.num_features, None, proposal, twist, **kwargs)
+        if not 0 < phi < 1:
+            raise ValueError(f"`phi` must lie in (0, 1). Received: phi={phi!r}")
+        if not sigma > 0:
+            raise ValueError(
+                f"`sigma` must be positive. Received: sigma={sigma!r}"
+            )
+        self.phi, self.sigma = float(phi), float(sigma)
+
+    def build_parts(self, observation_dim: int, control_dim: int) -> None:
+        """Creates the weights: the place where a cell of one's own does."""
+        if observation_dim != self.num_features:
+            raise ValueError(
+                f"The cell was made for {self.num_features} features. "
+                f"Received: data with {observation_dim}. Pass "
+                "`num_features`."
+            )
+        starts = {
+            "mu": 0.0,
+            # Inverses of the sigmoid and of the softplus.
+            "raw_phi": np.log(self.phi / (1 - self.phi)),
+            "raw_sigma": np.log(np.expm1(self.sigma)),
+        }
+        self.mu, self.raw_phi, self.raw_sigma = (
+            self.add_weight(
+                name=name,
+                shape=(observation_dim,),
+                initializer=keras.initializers.Constant(float(start)),
+                autocast=False,
+                dtype="float32",
+            )
+            for name, start in starts.items()
+        )
+
+    def adapt(self, mean: Any, deviation: Any = None) -> None:
+        """Takes the centre, and if it is given the scale, from the data."""
+        super().adapt(mean, deviation)
+        if deviation is not None:
+            self.mu.assign(2.0 * np.log(deviation))
+
+    def sizes(self) -> Sizes:
+        """The proposal reads two numbers of each observation."""
+        base = super().sizes()
+        return Sizes(
+            features=base.features,
+            latent_dim=base.latent_dim,
+            embedded_dim=base.embedded_dim,
+            observation_dim=base.observation_dim,
+            present_dim=2 * base.observation_dim,
+        )
+
+    def encode(
+        self, inputs: dict, observed_state: dict
+    ) -> tuple[dict, Nested, dict]:
+        """The standardised observation, and the log of its square."""
+        past, observations, observed_state = super().encode(
+            inputs, observed_state
+        )
+        residual = self.standardize(observations)
+        # What is missing is at the centre, where the log has no end.
+        log_square = ops.log(ops.square(residual) + 1e-3)
+        present = ops.concatenate([residual, log_square], axis=-1)
+        return past, present, observed_state
+
+    def initial_distribution(self, past: dict) -> Distribution:
+        """The stationary law of the latent."""
+        phi, sigma = self._phi_and_sigma()
+        scale = sigma / ops.sqrt(1.0 - ops.square(phi))
+        rows = ops.zeros((ops.shape(past["step"])[0], self.num_features))
+        return Normal(rows + self.mu, rows + scale)
+
+    def transition_distribution(self, context: Nested) -> Distribution:
+        """p(z_t | z_{t-1})."""
+        phi, sigma = self._phi_and_sigma()
+        loc = self.mu + phi * (context - self.mu)
+        return Normal(loc, ops.broadcast_to(sigma, ops.shape(loc)))
+
+    def emission_distribution(
+        self, context: Nested, embedded: Tensor
+    ) -> Distribution:
+        """p(x_t | z_t)."""
+        center = ops.broadcast_to(self.center, ops.shape(embedded))
+        return Normal(center, ops.exp(embedded / 2))
+
+    def emission_context(self, context: Nested) -> Nested:
+        """Nothing: the latent is all that it takes."""
+        return {}
+
+    def _phi_and_sigma(self) -> tuple[Tensor, Tensor]:
+        return ops.sigmoid(self.raw_phi), ops.softplus(self.raw_sigma)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Returns `mu`, `phi` and `sigma`, NumPy `(features,)` each."""
+        phi, sigma = self._phi_and_sigma()
+        found = {"mu": self.mu, "phi": phi, "sigma": sigma}
+        return {k: ops.convert_to_numpy(x) for k, x in found.items()}
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        config = super().get_config()
+        for name in ("latent_dim", "emission"):
+            del config[name]
+        names = ("num_features", "phi", "sigma")
+        return {**config, **{name: getattr(self, name) for name in names}}
