@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from keras_fivo.backend.torch.graphs import value_of
+from keras_fivo.backend.torch.graphs import OPERATOR, value_of
 
 _aten = torch.ops.aten
 
@@ -68,7 +68,7 @@ def _merge_equal(graph: fx.Graph) -> None:
 
 def is_quick(node: fx.Node) -> bool:
     """Whether a node costs less to compute again than to keep."""
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not isinstance(node.target, OPERATOR):
         return False
     pointwise = torch.Tag.pointwise in node.target.tags
     return pointwise or node.target in _SHAPED
