@@ -78,7 +78,8 @@ def chain(raw: Tensor, options: Mapping[str, Any]) -> dict:
 
     Args:
         raw: `(rows, parameters)`.
-        options: Dict of `(rows,)`: `damped`, 1 or 0; `frequency`, in radians a
+        options: Dict of `(rows,)`: `damped`, 1 or 0; `stationary`, 1 where
+            the level stays and there is no slope; `frequency`, in radians a
             step, 0: none, which makes the cycle an autoregression;
             `slope_variance`, of the first slope.
 
@@ -110,15 +111,18 @@ def chain(raw: Tensor, options: Mapping[str, Any]) -> dict:
         (zero, zero, cosine, sine),
         (zero, zero, -sine, cosine),
     )
-    stationary = variance["cycle"] / (1.0 - ops.square(kept)) + 1e-6
+    spread = variance["cycle"] / (1.0 - ops.square(kept)) + 1e-6
     level = _LEVEL_VARIANCE * one
-    slope = options["slope_variance"]
+    moving = 1.0 - options["stationary"]
+    slope = options["slope_variance"] * moving
+    variance["level"] = variance["level"] * moving
+    variance["slope"] = variance["slope"] * moving
     return {
         "transition": ops.stack([ops.stack(r, axis=-1) for r in rows], axis=-2),
         "variances": ops.stack(
             [variance[n] for n in ("level", "slope", "cycle", "cycle")], axis=-1
         ),
-        "initial": ops.stack([level, slope, stationary, stationary], axis=-1),
+        "initial": ops.stack([level, slope, spread, spread], axis=-1),
         "observation": variance["observation"] + _MIN_VARIANCE,
         "season": variance["season"],
     }

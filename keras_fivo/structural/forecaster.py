@@ -20,7 +20,7 @@ from keras_fivo.structural.transformation import NUM_FIELDS, Transformation
 from keras_fivo.types import Tensor
 
 # Columns of what is given of a row, beside its transformation.
-_OPTIONS = ("series", "damped", "frequency", "slope_variance")
+_OPTIONS = ("series", "damped", "stationary", "frequency", "slope_variance")
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -117,7 +117,7 @@ class StructuralForecaster(backend.Trainer, keras.Model):
         Args:
             transformations: `(rows, numbers)`.
             options: Dict of `(rows,)` by `series`, the number of the series,
-                `damped`, `frequency` and `slope_variance`.
+                `damped`, `stationary`, `frequency` and `slope_variance`.
             coefficient_variances: `(rows, coefficients)`.
         """
         columns = [np.asarray(options[name], "float32") for name in _OPTIONS]

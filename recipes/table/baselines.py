@@ -7,6 +7,7 @@ quantiles at `LEVELS`.
 
 import contextlib
 import importlib.util
+import inspect
 import warnings
 
 import numpy as np
@@ -97,11 +98,12 @@ def ets(past, season, horizon):
                         ).fit(disp=False)
                     )
     best = min(fits, key=lambda one: one.aicc)
+    # statsmodels renamed it.
+    known = inspect.signature(best.simulate).parameters
+    seed = {"rng" if "rng" in known else "random_state": 0}
     with _quiet():
         paths = np.asarray(
-            best.simulate(
-                horizon, anchor="end", repetitions=2_000, random_state=0
-            )
+            best.simulate(horizon, anchor="end", repetitions=2_000, **seed)
         )
     return np.quantile(paths, LEVELS, axis=1)
 

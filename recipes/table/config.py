@@ -55,12 +55,12 @@ class ModelSettings(Settings):
     """Periods at which a member's cycle starts, in seasons."""
     harmonics: Positive = 6
     """Largest number of harmonics of a season."""
-    temperature: PositiveFloat = 3.0
+    temperature: PositiveFloat = 5.0
     """Temperature of the weights of members: 1 weighs them by their evidence,
     more is closer to equal weights."""
     prior_scale: PositiveFloat = 1.0
     """Factor of the standard deviations of the prior of the parameters."""
-    updates: Positive = 120
+    updates: Positive = 80
     """Number of updates of each member's parameters."""
     learning_rate: PositiveFloat = 0.2
     """Initial learning rate of Adam."""

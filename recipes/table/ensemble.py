@@ -21,26 +21,29 @@ class Member:
     Attributes:
         power: Power of the Box-Cox transformation.
         damped: Whether the slope is damped.
+        stationary: Whether the level stays, without a slope.
         cycle: Period at which the cycle starts, in seasons; 0: none, an
             autoregression.
     """
 
     power: float
     damped: bool = True
+    stationary: bool = False
     cycle: float = 0.0
 
 
 def members_of(settings):
     """Returns the members that the settings describe.
 
-    Every power with a damped slope; the ends of the powers also without
-    damping; every power with a cycle of the first period, and the middle ones
-    with those of the others.
+    Every power with a damped slope, and stationary; the ends of the powers also
+    without damping; every power with a cycle of the first period, and the
+    middle ones with those of the others.
     """
     powers = tuple(dict.fromkeys(settings.powers))
     ends = dict.fromkeys((min(powers), max(powers)))
     middle = [one for one in powers if one not in ends] or list(ends)
     found = [Member(power) for power in powers]
+    found += [Member(power, stationary=True) for power in powers]
     found += [Member(power, damped=False) for power in ends]
     for number, cycle in enumerate(settings.cycles):
         found += [
@@ -58,8 +61,8 @@ def build_forecaster(panel, ends, settings):
         ends: Number of steps of each series that may be seen.
         settings: `ModelSettings`.
     """
-    columns = {name: [] for name in ("series", "damped", "frequency")}
-    columns |= {"slope_variance": []}
+    names = ("series", "damped", "stationary", "frequency", "slope_variance")
+    columns = {name: [] for name in names}
     transformations, variances, season = [], [], panel.season
     model_of = {
         "seasons": panel.seasons,
@@ -86,6 +89,7 @@ def build_forecaster(panel, ends, settings):
             period = member.cycle * season
             columns["series"].append(number)
             columns["damped"].append(member.damped)
+            columns["stationary"].append(member.stationary)
             columns["frequency"].append(2 * np.pi / period if period else 0.0)
             columns["slope_variance"].append((2 / (season + 1)) ** 2)
     model = structural.StructuralForecaster(len(transformations), **model_of)

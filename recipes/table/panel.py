@@ -84,12 +84,16 @@ class Panel:
         """Returns a line on what there is."""
         lengths = [len(one.values) for one in self.series]
         missing = sum(int(np.isnan(one.values).sum()) for one in self.series)
-        first = self.frequency.labels([one.start for one in self.series])
+        starts = [one.start for one in self.series]
+        first = self.frequency.labels(starts)
         many = f"{min(lengths)} to {max(lengths)}"
+        name = self.frequency.name
+        seasons = ", ".join(f"{s:g}" for s in self.seasons) or "none"
         return (
-            f"{len(lengths)} series of {many} steps of a "
-            f"{self.frequency.name}, from {min(first)}; {missing} missing; "
-            f"seasons of {', '.join(f'{s:g}' for s in self.seasons) or 'none'}"
+            f"{len(lengths)} series of {many} steps"
+            f"{'' if name == 'step' else ' of a ' + name}, from "
+            f"{first[np.argmin(starts)]}; {missing} missing; seasons of "
+            f"{seasons}"
         )
 
 
