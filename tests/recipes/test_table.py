@@ -196,7 +196,7 @@ def test_a_model_forecasts_the_same_after_saving(both, tmp_path):
 
 
 def test_a_series_is_forecast_as_if_it_were_alone(both):
-    panel, (model, evidence) = small_panel(), both
+    panel, (model, _) = small_panel(), both
     second = dataclasses.replace(panel, series=panel.series[1:])
     alone = build_forecaster(second, [36], small_settings())
     own = [weight[6:] for weight in model.get_weights()]
