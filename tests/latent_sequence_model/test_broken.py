@@ -6,6 +6,7 @@ import pytest
 
 import keras_fivo as kf
 from tests.latent_sequence_model.models import (
+    Batches,
     assert_same,
     differ,
     model,
@@ -14,6 +15,8 @@ from tests.latent_sequence_model.models import (
 )
 from tests.reference.examples import FEATURES, data, numpy, vrnn
 
+# The first bound of these is meant to be absurd.
+pytestmark = pytest.mark.filterwarnings("ignore:The first bound is absurd")
 QUIET = {"verbose": 0, "shuffle": False}
 
 
@@ -141,7 +144,10 @@ def test_where_no_step_is_observed_there_is_no_loss():
     for name in ("loss", "bound_per_step", "bound_per_sequence", "ess"):
         assert np.isnan(found[name]), name
     assert found["dead_sequences"] == found["skipped_updates"] == 0.0
-    logs = made.fit(nothing, **QUIET).history
+    with pytest.raises(ValueError, match="one observed entry. Received: mask"):
+        made.fit(nothing, **QUIET)
+    # A batch of a data set is not looked into.
+    logs = made.fit(Batches([nothing]), **QUIET).history
     assert np.isnan(logs["loss"]).all()
     assert logs["skipped_updates"] == [1.0]
     assert_same(weights(made), before, 0)
