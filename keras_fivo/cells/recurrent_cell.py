@@ -165,6 +165,7 @@ class RecurrentCell(LatentCell):
         """
         observations = inputs["observations"]
         centred = self.standardize(observations)
+        # (batch, features) and (time, ...) -> (time + 1, batch, features)
         first = ops.expand_dims(previous, 0)
         centred = ops.concatenate([first, centred], axis=0)
         encoded = self.data_encoder.call([centred])

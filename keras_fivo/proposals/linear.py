@@ -93,6 +93,7 @@ class LinearFilteringProposal(Proposal):
         transition: Distribution,
     ) -> Distribution:
         """Returns q(z_t | ...); see `Proposal.distribution`."""
+        # (rows, size) -> (rows, 1, size), times (rows, size, size)
         latent = ops.expand_dims(context[0], 1)
         loc = ops.squeeze(ops.matmul(latent, present["kernel"]), 1)
         return Normal(loc + present["offset"], present["scale"])

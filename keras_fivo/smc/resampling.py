@@ -1,5 +1,6 @@
 """How to resample: which particle each new particle descends from."""
 
+import math
 from typing import Any
 
 import keras
@@ -78,6 +79,7 @@ def gather_particles(particles: Nested, ancestors: Tensor) -> Nested:
     leaves = keras.tree.flatten(particles)
     num_particles = ops.shape(leaves[0])[0] // batch
     starts = ops.arange(batch, dtype="int32") * num_particles
+    # (batch, new_particles) -> (batch * new_particles,)
     rows = ops.reshape(ancestors + ops.expand_dims(starts, -1), (-1,))
     return keras.tree.map_structure(
         lambda x: ops.take(x, rows, axis=0), particles
@@ -99,6 +101,7 @@ def _invert(log_weights: Tensor, positions: Tensor) -> Tensor:
         largest > 0, largest, ops.ones_like(largest)
     )
     positions = ops.minimum(positions, _JUST_BELOW_ONE)
+    # (batch, 1, old) > (batch, new, 1)
     exceeds = ops.expand_dims(cumulative, 1) > ops.expand_dims(positions, 2)
     index = ops.arange(int(log_weights.shape[-1]), dtype="int32")
     return ops.min(ops.where(exceeds, index, index[-1]), axis=-1)
@@ -202,6 +205,7 @@ class Relaxed(ResamplingScheme):
         total = ops.expand_dims(log_sum_exp(log_weights), -1)
         alive = total > -float("inf")
         log_weights = ops.where(alive, log_weights, ops.zeros_like(log_weights))
+        # (batch, new, old) + (batch, 1, old)
         blend = ops.softmax(
             (noise + ops.expand_dims(log_weights, 1)) / self.temperature
         )
@@ -217,18 +221,11 @@ class Relaxed(ResamplingScheme):
 
 
 def _blend_rows(rows: Tensor, blend: Tensor) -> Tensor:
-    shape = ops.shape(rows)
-    num_particles = int(blend.shape[-1])
-    flat = ops.reshape(rows, (-1, num_particles, *_flat_size(rows)))
+    num_particles, size = int(blend.shape[-1]), math.prod(rows.shape[1:])
+    # (batch * particles, ...) -> (batch, particles, size)
+    flat = ops.reshape(rows, (-1, num_particles, size))
     mixed = ops.matmul(ops.cast(blend, rows.dtype), flat)
-    return ops.reshape(mixed, shape)
-
-
-def _flat_size(rows: Tensor) -> tuple[int]:
-    size = 1
-    for dim in rows.shape[1:]:
-        size *= int(dim)
-    return (size,)
+    return ops.reshape(mixed, ops.shape(rows))
 
 
 _SCHEMES: dict[str, type[ResamplingScheme]] = {
