@@ -144,7 +144,7 @@ def test_where_no_step_is_observed_there_is_no_loss():
     for name in ("loss", "bound_per_step", "bound_per_sequence", "ess"):
         assert np.isnan(found[name]), name
     assert found["dead_sequences"] == found["skipped_updates"] == 0.0
-    with pytest.raises(ValueError, match="one observed entry. Received: mask"):
+    with pytest.raises(ValueError, match=r"one observed entry. Received: mask"):
         made.fit(nothing, **QUIET)
     # A batch of a data set is not looked into.
     logs = made.fit(Batches([nothing]), **QUIET).history
