@@ -59,6 +59,7 @@ from keras_fivo.inference import lineage as lineage
 from keras_fivo.inference import load_state as load_state
 from keras_fivo.inference import save_state as save_state
 from keras_fivo.inputs import pad_sequences as pad_sequences
+from keras_fivo.latent_sequence_model import KLWarmUp as KLWarmUp
 from keras_fivo.latent_sequence_model import (
     LatentSequenceModel as LatentSequenceModel,
 )
@@ -81,6 +82,10 @@ from keras_fivo.proposals import (
     ExactSmoothingProposal as ExactSmoothingProposal,
 )
 from keras_fivo.proposals import FilteringProposal as FilteringProposal
+from keras_fivo.proposals import GradientUpdate as GradientUpdate
+from keras_fivo.proposals import HighwayUpdate as HighwayUpdate
+from keras_fivo.proposals import IterativeProposal as IterativeProposal
+from keras_fivo.proposals import LearnedSGDUpdate as LearnedSGDUpdate
 from keras_fivo.proposals import (
     LinearFilteringProposal as LinearFilteringProposal,
 )
@@ -90,6 +95,7 @@ from keras_fivo.proposals import (
 from keras_fivo.proposals import Proposal as Proposal
 from keras_fivo.proposals import SmoothingProposal as SmoothingProposal
 from keras_fivo.proposals import TransitionProposal as TransitionProposal
+from keras_fivo.proposals import Update as Update
 from keras_fivo.smc import Always as Always
 from keras_fivo.smc import AtSteps as AtSteps
 from keras_fivo.smc import Criterion as Criterion

@@ -19,6 +19,7 @@ from keras_fivo.smc import (
     ResamplingScheme,
     get_criterion,
     get_scheme,
+    kl_inputs,
     log_mean_exp,
     particle_filter,
 )
@@ -41,6 +42,9 @@ class Bound(Configurable):
         self.num_particles = check_count("num_particles", num_particles)
         self.scheme: ResamplingScheme = get_scheme(scheme)
         self.criterion: Criterion = get_criterion(criterion)
+
+    analytic_kl = False
+    """Whether KL(q || p) in closed form stands for log q(z_t) - log p(z_t)."""
 
     average: Callable[[Tensor], Tensor] = staticmethod(log_mean_exp)
     """Log-weights `(batch, particles)` to the bound's last term."""
@@ -162,6 +166,7 @@ class Bound(Configurable):
         training: bool = False,
         keep_paths: bool = True,
         keep_state: bool = True,
+        kl_weight: Any = None,
     ) -> FilterResult:
         """Runs the filter over inputs and noise that have time first.
 
@@ -174,6 +179,7 @@ class Bound(Configurable):
             training: Whether dropout masks are drawn.
             keep_paths: Whether latents and ancestors are returned.
             keep_state: Whether the result's state is each sequence's own.
+            kl_weight: See `kl_inputs`. Below one there is no lower bound.
         """
         num_steps, batch = ops.shape(inputs["active"])
         if noise is None:
@@ -184,11 +190,12 @@ class Bound(Configurable):
         inputs = {**inputs, **noise.present("dropout")}
         twist = self._twist_of(cell, keep_paths)
         model_inputs, observed_state = _encode(cell, inputs, state, twist)
+        kl = kl_inputs(inputs["active"], self.analytic_kl, kl_weight)
         result = particle_filter(
             cell if twist is None else twist,
             _filter_state(state, twist),
             {
-                "model": model_inputs,
+                "model": {**model_inputs, **kl},
                 "active": inputs["active"],
                 "step": model_inputs["step"],
             },
@@ -238,12 +245,20 @@ class ELBO(Bound):
     Args:
         num_particles: Number of independent one-particle bounds whose mean
             is taken; more of them lower the variance, not the gap.
+        analytic_kl: Whether KL(q || p) is taken in closed form.
     """
 
     average = staticmethod(lambda log_weights: ops.mean(log_weights, axis=-1))
 
-    def __init__(self, num_particles: int = 1) -> None:
+    def __init__(
+        self, num_particles: int = 1, analytic_kl: bool = False
+    ) -> None:
         super().__init__(num_particles, "multinomial", "never")
+        self.analytic_kl = bool(analytic_kl)
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return {**super().get_config(), "analytic_kl": self.analytic_kl}
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")

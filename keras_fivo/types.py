@@ -31,6 +31,10 @@ class StepResult:
         context: Nested `(rows, ...)`. What the step knew of the past.
         log_twist: `(rows,)`. log r_t, where the target is twisted.
         log_twist_before: `(rows,)`. log r_{t-1}, likewise.
+        free_energies: `(rows, num_iterations + 1)`. Those of an iterative
+            proposal, before the first refinement and after each.
+        kl_weight: `(rows,)`. Factor of log p(z_t) - log q(z_t); None: one.
+        takes_kl: Whether -KL(q || p) in closed form stands for that.
     """
 
     latent: Tensor
@@ -42,6 +46,9 @@ class StepResult:
     context: Nested = None
     log_twist: Tensor | None = None
     log_twist_before: Tensor | None = None
+    free_energies: Tensor | None = None
+    kl_weight: Tensor | None = None
+    takes_kl: bool = False
 
     @property
     def log_emission(self) -> Tensor:
@@ -53,6 +60,10 @@ class StepResult:
         """What the log-weight gains but for the emission, `(rows,)`."""
         # log p(z_t | past) - log q(z_t | ...) + log r_t - log r_{t-1}
         ratio = self.log_transition - self.log_proposal
+        if self.takes_kl:
+            ratio = -self.kl
+        if self.kl_weight is not None:
+            ratio = self.kl_weight * ratio
         if self.log_twist is None:
             return ratio
         return ratio + self.log_twist - self.log_twist_before

@@ -23,11 +23,11 @@ class Shifted(kf.Proposal):
     def distribution(self, context, present, transition):
         return transition
 
-    def refine(self, proposal, transition, present, noise, log_emission):
+    def refine(self, proposal, transition, present, noise, log_emission, *_):
         # At fixed latents, so that the value is easily computed again.
         shift = log_emission(ops.zeros_like(noise[:, 0]))
         loc = proposal.loc + ops.sum(noise, 1) + 0.1 * shift[:, None]
-        return kf.Normal(loc, proposal.scale)
+        return kf.Normal(loc, proposal.scale), {}
 
 
 def chain(**options):

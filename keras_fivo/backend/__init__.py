@@ -4,6 +4,7 @@ import keras
 
 from keras_fivo.backend.products import lifted_products as lifted_products
 from keras_fivo.backend.products import linear as linear
+from keras_fivo.backend.products import plainly as plainly
 
 _NAME = keras.backend.backend()
 

@@ -238,8 +238,9 @@ class LatentCell(ObservingLayer):
         noise = inputs["noise"]
         if not isinstance(noise, dict):
             noise = {"latent": noise}
+        energies, kl_weight = None, inputs.get("kl_weight")
         if "proposal" in noise:
-            proposal = self.proposal.refine(
+            proposal, energies = self.proposal.refine(
                 proposal,
                 transition,
                 inputs["present"],
@@ -247,7 +248,10 @@ class LatentCell(ObservingLayer):
                 lambda latent: self.weigh(
                     inputs, self._emitted(context, latent)
                 ),
+                inputs["observed"],
+                kl_weight,
             )
+        takes_kl = "analytic_kl" in inputs
         # z_t ~ q(z_t | ...)
         latent, log_proposal = proposal.sample_and_log_prob(noise["latent"])
         log_transition = log_proposal
@@ -258,10 +262,13 @@ class LatentCell(ObservingLayer):
             latent=latent,
             log_transition=log_transition,
             log_proposal=log_proposal,
-            kl=ops.stop_gradient(analytic_kl(proposal, transition)),
+            kl=analytic_kl(proposal, transition, takes_kl),
             emitted=emitted,
             weigh=partial(self.weigh, inputs),
             context=context,
+            free_energies=energies,
+            kl_weight=kl_weight,
+            takes_kl=takes_kl,
         )
         return result, self.next_states(context, emitted["embedded"])
 

@@ -8,8 +8,19 @@ from keras_fivo.distributions.normal import Normal
 from keras_fivo.types import Tensor
 
 
-def analytic_kl(first: Distribution, second: Distribution) -> Tensor:
-    """Returns KL(first || second) by rows; NaN where no form is known."""
+def analytic_kl(
+    first: Distribution, second: Distribution, required: bool = False
+) -> Tensor:
+    """Returns KL(first || second) by rows; NaN where no form is known.
+
+    Args:
+        first: The distribution that the divergence is from.
+        second: The other one.
+        required: Whether not to know a form is an error.
+
+    Raises:
+        TypeError: If there is none, and it is required.
+    """
     if first is second:
         return ops.zeros_like(first.mean[..., 0])
     if isinstance(first, Normal) and isinstance(second, Normal):
@@ -17,6 +28,13 @@ def analytic_kl(first: Distribution, second: Distribution) -> Tensor:
     one, other = _as_multivariate(first), _as_multivariate(second)
     if one is not None and other is not None:
         return one.kl(other)
+    if required:
+        raise TypeError(
+            "The KL divergence is known in closed form between Normals alone. "
+            f"Received: one of {type(first).__name__} and "
+            f"{type(second).__name__}. Take `kf.ELBO()`, without "
+            "`analytic_kl`."
+        )
     return ops.full_like(first.mean[..., 0], float("nan"))
 
 

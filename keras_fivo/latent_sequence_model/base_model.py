@@ -11,6 +11,8 @@ from keras_fivo.bounds import Bound, get_bound
 from keras_fivo.cells import LatentCell
 from keras_fivo.inputs import as_dict
 from keras_fivo.latent_sequence_model.compiled import CompiledFunctions
+from keras_fivo.latent_sequence_model.kl_weight import get_kl_weight
+from keras_fivo.latent_sequence_model.losses import reported_losses
 from keras_fivo.metrics import FilterMetrics
 from keras_fivo.presets import FromPresets, builtin_presets
 from keras_fivo.seeds import seed_generator
@@ -28,6 +30,7 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
         nan_is_missing: bool = False,
         seed: int | None = None,
         evaluation_seed: int | None = 0,
+        kl_weight: Any = None,
         **kwargs: Any,
     ) -> None:
         # Observations keep their precision under a mixed policy.
@@ -53,9 +56,10 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
         self.evaluation_seed = (
             None if evaluation_seed is None else int(evaluation_seed)
         )
-        twist = cell.twist
-        contrasts = twist is not None and twist.objective == "density_ratio"
-        self._report = FilterMetrics(["twist_loss"] if contrasts else [])
+        self._report = FilterMetrics(
+            reported_losses(cell), cell.proposal.num_evaluations
+        )
+        self.kl_weight = get_kl_weight(kl_weight)
         self._functions = CompiledFunctions(
             self, [self.filter_seed_generator.state]
         )
@@ -148,6 +152,7 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
             "nan_is_missing": self.nan_is_missing,
             "seed": self.seed,
             "evaluation_seed": self.evaluation_seed,
+            "kl_weight": self.kl_weight and serialize(self.kl_weight),
         }
         return {**super().get_config(), **config}
 

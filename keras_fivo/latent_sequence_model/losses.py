@@ -1,5 +1,6 @@
 """What a step of training minimises."""
 
+from dataclasses import replace
 from typing import Any
 
 from keras import ops
@@ -45,6 +46,70 @@ def bound_loss(
     total = ops.sum(weights)
     loss = -ops.sum(bounds * weights) / ops.where(total > 0, total, 1.0)
     return loss, total
+
+
+def own_losses(
+    cell: Any,
+    inputs: dict,
+    result: FilterResult,
+    seed: SeedLike,
+    sample_weight: Tensor | None,
+    loss_per: str,
+) -> dict:
+    """Returns losses by name that move the weights of one part alone.
+
+    Args:
+        cell: Built cell.
+        inputs: As from `prepare_inputs`.
+        result: Of the bound's filter.
+        seed: Seed generator of the model's samples.
+        sample_weight: As for `bound_loss`.
+        loss_per: As for `bound_loss`.
+    """
+    losses = {}
+    arguments = (result, sample_weight, loss_per, True)
+    if own_objective(cell.twist):
+        loss, _ = bound_loss(*arguments)
+        losses["twist_loss"] = twist_loss(cell, inputs, seed, loss)
+    if cell.proposal.has_own_loss:
+        energies = cell.proposal.own_free_energy(result.free_energies)
+        # (batch, time, particles) -> (batch,)
+        total = -ops.sum(ops.mean(energies, axis=-1), axis=-1)
+        alike = replace(result, log_evidence=total)
+        losses["inference_loss"], _ = bound_loss(alike, *arguments[1:])
+    return losses
+
+
+def moved_variables(cell: Any, name: str, variables: list) -> list:
+    """Returns the variables that the loss of that name may move.
+
+    `"loss"` moves all but those of parts with a loss of their own: a twist,
+    `"twist_loss"`, and a proposal, `"inference_loss"`.
+
+    Args:
+        cell: Built cell.
+        name: Name of a loss.
+        variables: All trainable variables of the model.
+    """
+    parts = {}
+    if own_objective(cell.twist):
+        parts["twist_loss"] = cell.twist.trainable_variables
+    if cell.proposal.has_own_loss:
+        parts["inference_loss"] = cell.proposal.trainable_variables
+    if name != "loss":
+        return parts[name]
+    taken = {id(v) for part in parts.values() for v in part}
+    return [v for v in variables if id(v) not in taken]
+
+
+def reported_losses(cell: Any) -> list[str]:
+    """Returns the names of losses besides the first that are reported."""
+    names = []
+    if cell.twist is not None and cell.twist.objective == "density_ratio":
+        names.append("twist_loss")
+    if cell.proposal.has_own_loss:
+        names.append("inference_loss")
+    return names
 
 
 def own_objective(twist: Any) -> str | None:

@@ -58,6 +58,9 @@ class LatentSequenceModel(GeneratingModel):
         evaluation_seed: Seed of the noise of each evaluation, which is
             apart from that of `seed`, whatever the numbers; None: new noise
             every time.
+        kl_weight: Factor of log p(z_t | past) - log q(z_t) in training: a
+            number, a schedule such as `KLWarmUp`, or None for one. The bound
+            that `fit` reports has it too, and is none then.
 
     Call arguments:
         inputs: Observations, as above.

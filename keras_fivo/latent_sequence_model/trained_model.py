@@ -19,8 +19,8 @@ from keras_fivo.latent_sequence_model.batches import (
 from keras_fivo.latent_sequence_model.callbacks import prepared_callbacks
 from keras_fivo.latent_sequence_model.losses import (
     bound_loss,
-    own_objective,
-    twist_loss,
+    moved_variables,
+    own_losses,
 )
 from keras_fivo.metrics import summarize
 from keras_fivo.seeds import spread_seed
@@ -83,25 +83,16 @@ class TrainedModel(BaseModel):
         if not training:
             total = ops.where(ops.isfinite(total), total, float("inf"))
         losses = {"loss": total}
-        if training and own_objective(self.cell.twist):
-            losses["twist_loss"] = twist_loss(
-                self.cell, inputs, self.seed_generator, loss
+        if training:
+            seed, per = self.seed_generator, self.loss_per
+            losses |= own_losses(
+                self.cell, inputs, result, seed, sample_weight, per
             )
         return losses, {**summarize(result), "counted": counted}
 
     def loss_variables(self, name: str) -> list:
-        """Returns the variables that the loss of that name may move.
-
-        `"loss"` moves all but those of a twist that has an objective of its
-        own, `"twist_loss"`.
-        """
-        if not own_objective(self.cell.twist):
-            return self.trainable_variables
-        own = self.cell.twist.trainable_variables
-        if name == "twist_loss":
-            return own
-        own_ids = {id(v) for v in own}
-        return [v for v in self.trainable_variables if id(v) not in own_ids]
+        """Returns the variables that a loss may move; see `moved_variables`."""
+        return moved_variables(self.cell, name, self.trainable_variables)
 
     def update_metrics(
         self, losses: dict, report: dict, applied: Any = True
@@ -125,8 +116,14 @@ class TrainedModel(BaseModel):
             training=training,
             keep_paths=False,
             keep_state=False,
+            kl_weight=self._kl_weight_now() if training else None,
         )
         return inputs, result
+
+    def _kl_weight_now(self) -> Tensor | None:
+        if self.kl_weight is None or self.optimizer is None:
+            return None
+        return self.kl_weight(self.optimizer.iterations)
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
         """Returns the log evidence of each sequence, `(batch,)`, in nats."""

@@ -83,9 +83,14 @@ class FilterMetrics:
       loss or gradient was not finite, or no sequence was in the loss.
     * `twist_loss`: in training, what the weights of a twist minimise, where
       the model's own samples teach it; weighted as `loss`.
+    * `inference_loss`: in training, what the weights of an iterative proposal
+      minimise, where they have a loss of their own; weighted as `loss`.
+    * `free_energy_0`, `free_energy_1`, ...: of an iterative proposal, the free
+      energy before the first refinement and after each, sum over sum.
 
     Args:
         others: Names of losses besides the first that are reported.
+        evaluations: Number of free energies of each step.
     """
 
     RATIOS = (
@@ -98,8 +103,12 @@ class FilterMetrics:
     )
     COUNTS = ("dead_sequences", "skipped_updates")
 
-    def __init__(self, others: Sequence[str] = ()) -> None:
-        self.ratios = {name: Ratio(name=name) for name in self.RATIOS}
+    def __init__(
+        self, others: Sequence[str] = (), evaluations: int = 0
+    ) -> None:
+        energies = [f"free_energy_{k}" for k in range(evaluations)]
+        names = [*self.RATIOS, *energies]
+        self.ratios = {name: Ratio(name=name) for name in names}
         self.others = {name: Ratio(name=name) for name in others}
         self.counts = {name: Count(name=name) for name in self.COUNTS}
         for metric in self.as_list():
@@ -131,8 +140,8 @@ class FilterMetrics:
                 loss = losses[name]
                 safe = ops.where(used > 0, loss, ops.zeros_like(loss))
                 metric.update_state(safe * used, used)
-        for name in self.RATIOS[1:]:
-            self.ratios[name].update_state(*report[name])
+        for name, metric in list(self.ratios.items())[1:]:
+            metric.update_state(*report[name])
         self.counts["dead_sequences"].update_state(report["dead_sequences"])
         self.counts["skipped_updates"].update_state(1.0 - applied)
 
@@ -155,7 +164,16 @@ def summarize(result: Any) -> dict:
     active = ops.cast(result.active, "float32")
     ess = ops.sum(result.effective_sample_size * active)
     resampled = ops.sum(ops.cast(result.resampled, "float32") * active)
+    energies = {}
+    if result.free_energies is not None:
+        # (batch, time, particles, evaluations) -> (evaluations,)
+        values = ops.stop_gradient(result.free_energies)
+        values = ops.sum(ops.mean(values, axis=2), axis=(0, 1))
+        count = int(values.shape[0])
+        for k, value in enumerate(ops.unstack(values, count)):
+            energies[f"free_energy_{k}"] = (value, steps)
     return {
+        **energies,
         "bound_per_step": (total, steps),
         "bound_per_sequence": (total, sequences),
         "kl_per_step": (ops.sum(result.kl), steps),

@@ -1,5 +1,6 @@
 """Networks inside cells, heads and proposals."""
 
+from keras_fivo.networks.highway import HighwayNetwork as HighwayNetwork
 from keras_fivo.networks.network import Network as Network
 from keras_fivo.networks.network import Projected as Projected
 from keras_fivo.networks.recurrence import Recurrence as Recurrence

@@ -12,6 +12,10 @@ from keras_fivo.proposals.exact import (
 from keras_fivo.proposals.filtering import (
     FilteringProposal as FilteringProposal,
 )
+from keras_fivo.proposals.iterative import STARTS
+from keras_fivo.proposals.iterative import (
+    IterativeProposal as IterativeProposal,
+)
 from keras_fivo.proposals.linear import (
     LinearFilteringProposal as LinearFilteringProposal,
 )
@@ -25,13 +29,14 @@ from keras_fivo.proposals.smoothing import (
 from keras_fivo.proposals.transition import (
     TransitionProposal as TransitionProposal,
 )
+from keras_fivo.proposals.updates import GradientUpdate as GradientUpdate
+from keras_fivo.proposals.updates import HighwayUpdate as HighwayUpdate
+from keras_fivo.proposals.updates import LearnedSGDUpdate as LearnedSGDUpdate
+from keras_fivo.proposals.updates import Update as Update
 
 _PROPOSALS: dict[str, type[Proposal]] = {
-    "transition": TransitionProposal,
-    "filtering": FilteringProposal,
-    "smoothing": SmoothingProposal,
-    "exact_filtering": ExactFilteringProposal,
-    "exact_smoothing": ExactSmoothingProposal,
+    **STARTS,
+    "iterative": IterativeProposal,
 }
 
 

@@ -29,6 +29,12 @@ class Proposal(keras.layers.Layer):
         """Length of the longest sequence that it has weights for, if any."""
         return None
 
+    num_evaluations = 0
+    """How many free energies of a step it tells the filter."""
+
+    has_own_loss = False
+    """Whether its weights minimise its free energies, not the bound."""
+
     def build(self, sizes: Sizes) -> None:
         """Creates the weights, if there are any."""
 
@@ -82,7 +88,9 @@ class Proposal(keras.layers.Layer):
         present: Nested,
         noise: Tensor,
         log_emission: Callable[[Tensor], Tensor],
-    ) -> Distribution:
+        observed: Tensor,
+        kl_weight: Tensor | None = None,
+    ) -> tuple[Distribution, Tensor | None]:
         """Improves q(z_t | ...) by the step's own objective.
 
         It is called for proposals that declare a `noise_shape` alone.
@@ -95,9 +103,12 @@ class Proposal(keras.layers.Layer):
                 is evaluated at.
             log_emission: Latents `(rows, latent_dim)` to log p(x_t | z_t,
                 past) of what is observed, `(rows,)`, in nats.
+            observed: Bool `(rows[, features])`, what there is of x_t.
+            kl_weight: `(rows,)`, factor of the KL divergence; None: one.
 
         Returns:
-            The distribution that the latent is drawn from.
+            The distribution that the latent is drawn from, and free energies
+            `(rows, num_evaluations)` that the filter keeps, if there are any.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must implement `refine`: it declares "

@@ -6,6 +6,7 @@ from keras_fivo.smc.criteria import Criterion as Criterion
 from keras_fivo.smc.criteria import EffectiveSampleSize as EffectiveSampleSize
 from keras_fivo.smc.criteria import Never as Never
 from keras_fivo.smc.criteria import get_criterion as get_criterion
+from keras_fivo.smc.kl_weights import kl_inputs as kl_inputs
 from keras_fivo.smc.particle_filter import FilterResult as FilterResult
 from keras_fivo.smc.particle_filter import particle_filter as particle_filter
 from keras_fivo.smc.resampling import Multinomial as Multinomial

@@ -61,6 +61,10 @@ class FilterResult:
             twist; None without, or if not kept. Log-weights, and with them
             effective sample sizes, are those of the model: r is taken out.
             The criterion decides by `log_weights + log_twist`.
+        free_energies: `(batch, time, particles, num_iterations + 1)`.
+            Estimates of -log p(x_t | past) + KL(q || p(z_t | x_t, past)), of
+            an iterative proposal before its first refinement and after each;
+            zero where nothing is observed; None with other proposals.
     """
 
     log_evidence: Tensor
@@ -74,6 +78,7 @@ class FilterResult:
     ancestors: Tensor | None
     state: dict
     log_twist: Tensor | None = None
+    free_energies: Tensor | None = None
 
 
 def particle_filter(
@@ -191,11 +196,17 @@ class _Step:
         )
         new = {**carry, "particles": particles, "log_weights": log_weights}
         kept = {
-            "kl": self._of_active(now, result.kl),
+            "kl": self._of_active(now, ops.stop_gradient(result.kl)),
             "log_weights": log_weights,
         }
         if result.log_twist is not None:
             kept["log_twist"] = self._of_active(now, result.log_twist)
+        if result.free_energies is not None:
+            # (rows, evaluations) -> (batch, particles, evaluations)
+            energies = result.free_energies
+            sizes = (-1, self.num_particles, energies.shape[-1])
+            energies = ops.reshape(energies, sizes)
+            kept["free_energies"] = zero_beyond(now["active"], energies)
         if self.keep_paths:
             kept["latents"] = result.latent
         if self.defers:
@@ -291,6 +302,7 @@ def _result(
         )
     resampled = kept.get("resampled")
     ancestors = kept.get("ancestors")
+    energies = kept.get("free_energies")
     return FilterResult(
         log_evidence=final["log_evidence"] + average(final["log_weights"]),
         log_weights=batch_first(log_weights),
@@ -305,6 +317,7 @@ def _result(
         ancestors=None if ancestors is None else batch_first(ancestors),
         state=final,
         log_twist=None if log_twist is None else batch_first(log_twist),
+        free_energies=None if energies is None else batch_first(energies),
     )
 
 

@@ -8,9 +8,6 @@ from keras import ops
 from keras_fivo import backend
 from tests.reference.gradients import value_and_gradients
 
-# PyTorch's tracer refuses inner gradients, and says so once.
-pytestmark = pytest.mark.filterwarnings("ignore:The step of a scan")
-
 
 def tensor(x):
     return ops.convert_to_tensor(np.asarray(x, "float32"))

@@ -1,0 +1,391 @@
+"""A proposal that is refined by the gradient of its free energy."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_fivo as kf
+from tests.reference.examples import randomize
+from tests.reference.gaussian_chain import GaussianChain
+from tests.reference.gradients import gradients
+from tests.reference.numpy_filter import normal_log_prob
+
+DECAY, STEP, WEIGHT, NOISE = 0.8, 0.7, 1.5, 0.6  # of the chain, variances
+STEPS, BATCH, PARTICLES = 4, 3, 2
+LENGTHS = np.array([4, 2, 4], "int32")
+numpy = keras.ops.convert_to_numpy
+
+
+def chain(proposal="iterative", fixed=True):
+    cell = kf.GHMMCell(DECAY, STEP, WEIGHT, NOISE, fixed, proposal)
+    cell.build((None, None, 1))
+    return cell
+
+
+def data(seed=0):
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((BATCH, STEPS, 1)).astype("float32")
+    mask = np.ones((BATCH, STEPS), bool)
+    mask[0, 1] = False
+    return {"observations": x, "mask": mask, "lengths": LENGTHS}
+
+
+def numpy_energy(mean, log_variance, prior, x, noise, weight):
+    """The free energy of a step, and its gradient, from the equations."""
+    scale = np.exp(0.5 * log_variance)
+    z = mean + scale * noise
+    kl = 0.5 * (
+        np.exp(log_variance) / STEP
+        + (mean - prior) ** 2 / STEP
+        - 1
+        - log_variance
+        + np.log(STEP)
+    )
+    slope = -weight * (x - weight * z) / NOISE
+    of_mean = slope + (mean - prior) / STEP
+    of_log = 0.5 * (slope * scale * noise + np.exp(log_variance) / STEP - 1)
+    energy = kl - normal_log_prob(x, weight * z, np.sqrt(NOISE))
+    return energy, of_mean, of_log
+
+
+def numpy_filter(x, mask, lengths, noise, rates, weight=WEIGHT):
+    """IWAE whose proposal takes gradient steps; all in float64."""
+    latent, inner = noise["latent"][..., 0], noise["proposal"][..., 0]
+    log_weights = np.zeros((BATCH, PARTICLES))
+    energies = np.zeros((BATCH, STEPS, PARTICLES, inner.shape[3]))
+    for b in range(BATCH):
+        z = np.zeros(PARTICLES)
+        for t in range(lengths[b]):
+            prior = DECAY * z if t else np.zeros(PARTICLES)
+            mean, log_variance = prior, np.full(PARTICLES, np.log(STEP))
+            value = x[b, t, 0]
+            for k in range(inner.shape[3] if mask[b, t] else 0):
+                energies[b, t, :, k], *slopes = numpy_energy(
+                    mean, log_variance, prior, value, inner[b, t, :, k], weight
+                )
+                if k < inner.shape[3] - 1:
+                    mean = mean - rates[0] * slopes[0]
+                    log_variance = log_variance - rates[1] * slopes[1]
+            scale = np.exp(0.5 * log_variance)
+            z = mean + scale * latent[b, t]
+            log_weights[b] += normal_log_prob(z, prior, np.sqrt(STEP))
+            log_weights[b] -= normal_log_prob(z, mean, scale)
+            if mask[b, t]:
+                log_weights[b] += normal_log_prob(
+                    value, weight * z, np.sqrt(NOISE)
+                )
+    return np.log(np.mean(np.exp(log_weights), -1)), energies
+
+
+def float64(tree):
+    return keras.tree.map_structure(lambda x: numpy(x).astype("float64"), tree)
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_gradient_steps_equal_the_equations(iterations):
+    update = kf.GradientUpdate(0.2)
+    cell = chain(kf.IterativeProposal(iterations, update))
+    bound, given = kf.IWAE(PARTICLES), data()
+    noise = bound.draw(cell, STEPS, BATCH, seed=1)
+    assert noise["proposal"].shape[2:] == (PARTICLES, iterations + 1, 1)
+    result = bound(cell, noise=noise, **given)
+    x, mask = given["observations"].astype("float64"), given["mask"]
+    expected = numpy_filter(x, mask, LENGTHS, float64(noise), (0.2, 0.2))
+    np.testing.assert_allclose(numpy(result.log_evidence), expected[0], 1e-4)
+    np.testing.assert_allclose(
+        numpy(result.free_energies), expected[1], 1e-4, 1e-5
+    )
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+def test_gradients_of_the_bound_flow_through_refinements(second_order):
+    update = kf.GradientUpdate(0.2, learned=True)
+    proposal = kf.IterativeProposal(2, update, second_order=second_order)
+    cell = chain(proposal, fixed=())
+    bound, given = kf.IWAE(PARTICLES), data()
+    noise = bound.draw(cell, STEPS, BATCH, seed=1)
+    (emission,) = [
+        v for v in cell.trainable_variables if "emission_matrix" in v.path
+    ]
+
+    def loss():
+        return ops.sum(bound(cell, noise=noise, **given).log_evidence)
+
+    found = gradients(loss, [update.log_rates, emission])
+    x, mask, size = given["observations"].astype("float64"), given["mask"], 1e-5
+
+    def moved(rate=0.0, log_rate=0.0, weight=0.0):
+        rates = 0.2 * np.exp([rate, log_rate])
+        return numpy_filter(
+            x, mask, LENGTHS, float64(noise), rates, WEIGHT + weight
+        )[0].sum()
+
+    slopes = [
+        (moved(**{name: size}) - moved(**{name: -size})) / (2 * size)
+        for name in ("rate", "log_rate", "weight")
+    ]
+    whole = np.allclose(found[1].ravel(), slopes[2], 1e-3)
+    assert whole == second_order
+    if second_order:
+        np.testing.assert_allclose(found[0], slopes[:2], 1e-3)
+
+
+def estimates(reuse, repeats=1500, particles=16):
+    """Estimated over exact evidence of one sequence, many times."""
+    limits = (-1.0, 1.5)  # for estimates whose variance is small
+    proposal = kf.IterativeProposal(
+        1, kf.HighwayUpdate([8]), log_variance_range=limits
+    )
+    cell = chain(proposal)
+    randomize(cell, seed=3, size=0.3)
+    x = np.array([[[1.5], [-0.4], [2.0], [0.3]]], "float32")
+    bound = kf.FIVO(particles, scheme="multinomial")
+    noise = numpy_tree(bound.draw(cell, STEPS, repeats, seed=2))
+    if reuse:
+        noise["latent"] = noise["proposal"][:, :, :, 0]
+    many = np.repeat(x, repeats, axis=0)
+    # Past the check of noise, which refuses what is reused.
+    result = unchecked(bound, cell, many, noise)
+    exact = numpy(cell.exact(x).log_evidence)
+    return np.exp(numpy(result.log_evidence).astype("float64") - exact)
+
+
+def numpy_tree(tree):
+    return keras.tree.map_structure(lambda x: np.array(numpy(x)), tree)
+
+
+def unchecked(bound, cell, x, noise):
+    from keras_fivo.inputs import prepare_inputs
+    from keras_fivo.noise import Noise
+
+    inputs = prepare_inputs(x, cell.center)
+    return bound.run(cell, inputs, Noise.from_arrays(noise))
+
+
+def test_the_evidence_is_unbiased_with_fresh_noise_alone():
+    ratios = estimates(reuse=False)
+    error = ratios.std() / np.sqrt(len(ratios))
+    assert error < 0.02
+    assert abs(ratios.mean() - 1) < 4 * error
+    reused = estimates(reuse=True)
+    error = reused.std() / np.sqrt(len(reused))
+    assert abs(reused.mean() - 1) > 8 * error
+
+
+CELLS = {
+    "vrnn": lambda p: kf.VRNNCell(2, 3, proposal=p),
+    "srnn": lambda p: kf.SRNNCell(2, 3, proposal=p),
+    "linear": lambda p: kf.LinearGaussianCell(2, proposal=p),
+    "user": lambda p: GaussianChain(1, proposal=p),
+}
+FORMS = {
+    "joint": {"num_iterations": 2},
+    "second": {"second_order": True, "update": "learned_sgd"},
+    "started": {"start": "filtering", "update": "gradient"},
+    "em": {"objective": "em"},
+}
+EXAMPLES = [
+    ("vrnn", "second"),
+    ("srnn", "em"),
+    ("srnn", "started"),
+    ("linear", "joint"),
+    ("user", "joint"),
+]
+
+
+def model_of(cell, form="joint", **options):
+    proposal = kf.IterativeProposal(**FORMS[form])
+    model = kf.LatentSequenceModel(CELLS[cell](proposal), seed=0, **options)
+    model.compile(keras.optimizers.SGD(0.01))
+    return model
+
+
+def batch_of(cell, seed=0):
+    generator = np.random.default_rng(seed)
+    size = 1 if cell == "user" else 3
+    x = (generator.random((2, 4, size)) < 0.5).astype("float32")
+    mask = generator.random((2, 4, size)) < 0.7
+    mask[0, 1] = False
+    return {"observations": x, "mask": mask, "lengths": np.array([4, 3])}
+
+
+@pytest.mark.parametrize(("cell", "form"), EXAMPLES)
+def test_every_cell_trains_evaluates_and_filters(cell, form, tmp_path):
+    bound = kf.ELBO(analytic_kl=True) if form == "em" else kf.FIVO(2)
+    model, given = model_of(cell, form, bound=bound), batch_of(cell)
+    history = model.fit(given, verbose=0).history
+    assert history["skipped_updates"] == [0]
+    assert np.isfinite(history["loss"]).all()
+    logs = model.evaluate(given, verbose=0, return_dict=True)
+    assert np.isfinite(logs["free_energy_1"])
+    if cell in ("linear", "user"):
+        return
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    noise = bound.draw(model.cell, 4, 2, seed=1)
+    first, second = (
+        m.filter(given, noise=noise, bound=bound) for m in (model, loaded)
+    )
+    for field in ("log_evidence", "free_energies", "latents"):
+        np.testing.assert_allclose(
+            numpy(getattr(first, field)), numpy(getattr(second, field)), 1e-6
+        )
+
+
+def test_steps_in_a_stream_equal_the_whole():
+    model = model_of("vrnn", bound=kf.FIVO(3))
+    x = batch_of("vrnn")["observations"]
+    model.build(x.shape)
+    noise = numpy_tree(model.bound.draw(model.cell, 4, 2, seed=1))
+    whole = model.filter(x, noise=noise)
+    state, energies = None, []
+    for t in range(4):
+        now = {name: value[:, t : t + 1] for name, value in noise.items()}
+        state, result = model.step(x[:, t], state, now)
+        energies.append(numpy(result.free_energies)[:, 0])
+    np.testing.assert_allclose(
+        numpy(result.log_evidence), numpy(whole.log_evidence), 1e-5
+    )
+    np.testing.assert_allclose(
+        np.stack(energies, 1), numpy(whole.free_energies), 1e-4, 1e-5
+    )
+
+
+@pytest.mark.parametrize("cell", ["srnn", "linear"])
+def test_missing_steps_leave_it_at_the_transition(cell):
+    model = model_of(cell, bound=kf.FIVO(3))
+    given = batch_of(cell)
+    given["mask"] = np.zeros((2, 4), bool)
+    model.build(given["observations"].shape)
+    randomize(model.cell)
+    result = model.filter(given)
+    np.testing.assert_allclose(numpy(result.log_evidence), 0.0, atol=1e-5)
+    np.testing.assert_allclose(numpy(result.kl), 0.0, atol=1e-5)
+    assert not numpy(result.free_energies).any()
+
+
+def test_each_particle_refines_its_own():
+    model = model_of("srnn", bound=kf.IWAE(3))
+    given = batch_of("srnn")
+    model.build(given["observations"].shape)
+    noise = numpy_tree(model.bound.draw(model.cell, 4, 2, seed=1))
+    whole = numpy(model.filter(given, noise=noise).latents)
+    single = {name: value[:, :, 1:2] for name, value in noise.items()}
+    alone = model.filter(given, noise=single, bound=kf.IWAE(1))
+    np.testing.assert_allclose(
+        numpy(alone.latents)[:, :, 0], whole[:, :, 1], 1e-4, 1e-5
+    )
+
+
+@pytest.mark.parametrize("update", ["highway", "learned_sgd"])
+def test_every_weight_of_an_update_gets_a_gradient(update):
+    update = {"highway": kf.HighwayUpdate, "learned_sgd": kf.LearnedSGDUpdate}[
+        update
+    ]([4], reads="observation", normalize_mean=True, gate_bias=1.0)
+    cell = kf.SRNNCell(3, 4, proposal=kf.IterativeProposal(2, update))
+    given = batch_of("srnn")
+    cell.build(given["observations"].shape)
+    randomize(cell)
+    bound = kf.IWAE(2)
+    noise = bound.draw(cell, 4, 2, seed=1)
+
+    def loss():
+        return ops.sum(bound(cell, noise=noise, **given).log_evidence)
+
+    variables = cell.trainable_variables
+    for variable, found in zip(
+        variables, gradients(loss, variables), strict=True
+    ):
+        assert np.any(found), variable.path
+
+
+def test_the_weight_of_kl_divergences_grows():
+    weight = kf.KLWarmUp(6, power=2, every=2)
+    found = [float(weight(n)) for n in range(8)]
+    expected = [0, 0, 1 / 9, 1 / 9, 4 / 9, 4 / 9, 1, 1]
+    np.testing.assert_allclose(found, expected, 1e-6)
+    cell, given = chain("exact_filtering"), data()
+    for analytic in (True, False):
+        bound = kf.ELBO(2, analytic_kl=analytic)
+        inputs = [
+            unweighted(bound, cell, given, w) for w in (None, 1.0, 0.5, 0.0)
+        ]
+        np.testing.assert_allclose(inputs[0], inputs[1], 1e-5)
+        np.testing.assert_allclose(
+            inputs[2], (inputs[1] + inputs[3]) / 2, 1e-4, 1e-5
+        )
+
+
+def unweighted(bound, cell, given, weight):
+    from keras_fivo.inputs import prepare_inputs
+
+    inputs = prepare_inputs(given, cell.center)
+    found = bound.run(cell, inputs, seed=3, kl_weight=weight)
+    return numpy(found.log_evidence)
+
+
+def test_settings_survive_their_configuration():
+    update = kf.LearnedSGDUpdate([3, 4], "tanh", False, "encoding", 2.0)
+    proposal = kf.IterativeProposal(
+        3, update, "filtering", "em", log_variance_range=(-3, 2)
+    )
+    copy = kf.IterativeProposal.from_config(proposal.get_config())
+    assert copy.get_config() == proposal.get_config()
+    assert isinstance(copy.start, kf.FilteringProposal)
+    assert copy.update.reads == "encoding"
+
+
+class LaplaceChain(GaussianChain):
+    def transition_distribution(self, context):
+        return kf.Laplace(context, ops.ones_like(context))
+
+    def initial_distribution(self, past):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: kf.IterativeProposal(0), ValueError, "num_iterations=0"),
+        (lambda: kf.IterativeProposal(1, "adam"), ValueError, "update='adam'"),
+        (lambda: kf.GradientUpdate(-1.0), ValueError, "rate=-1.0"),
+        (
+            lambda: kf.IterativeProposal(start=kf.IterativeProposal()),
+            ValueError,
+            "not iterative",
+        ),
+        (
+            lambda: kf.IterativeProposal(objective="elbo"),
+            ValueError,
+            "objective='elbo'",
+        ),
+        (
+            lambda: kf.IterativeProposal(objective="em", second_order=True),
+            ValueError,
+            "second_order=True",
+        ),
+        (
+            lambda: kf.IterativeProposal(log_variance_range=(5, -15)),
+            ValueError,
+            "increasing",
+        ),
+        (lambda: kf.HighwayUpdate(reads="past"), ValueError, "reads='past'"),
+        (lambda: kf.KLWarmUp(0), ValueError, "num_updates=0"),
+        (
+            lambda: kf.LatentSequenceModel(chain(), kl_weight=-1.0),
+            ValueError,
+            "kl_weight=-1.0",
+        ),
+        (
+            lambda: kf.LatentSequenceModel(
+                LaplaceChain(1, proposal="iterative")
+            ).filter(np.zeros((1, 2, 1))),
+            TypeError,
+            "of class Laplace",
+        ),
+    ],
+)
+def test_what_cannot_be_right_is_refused(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
