@@ -75,6 +75,9 @@ from keras_fivo.learned_rules import TaskGroup as TaskGroup
 from keras_fivo.learned_rules import evaluate_few_shot as evaluate_few_shot
 from keras_fivo.learned_rules import initial_base as initial_base
 from keras_fivo.learned_rules import run_base as run_base
+from keras_fivo.networks import HighwayNetwork as HighwayNetwork
+from keras_fivo.networks import Network as Network
+from keras_fivo.networks import clipped_leaky_relu as clipped_leaky_relu
 from keras_fivo.proposals import (
     ExactFilteringProposal as ExactFilteringProposal,
 )

@@ -34,6 +34,9 @@ class QuantizedNormal(Normal):
         width: Distance of neighbouring values, in the units of the data.
         offset: Where the grid begins; values are `offset + k * width`. Only
             samples, modes and quantiles need it.
+        centered: Whether the window is around a value, rather than from it
+            to `width` above.
+        floor: Added to each probability, as the code of the paper has it.
 
     Reference:
         Marino et al., 2018, "A General Method for Amortizing Variational
@@ -41,27 +44,40 @@ class QuantizedNormal(Normal):
     """
 
     def __init__(
-        self, loc: Tensor, scale: Tensor, width: float, offset: float = 0.0
+        self,
+        loc: Tensor,
+        scale: Tensor,
+        width: float,
+        offset: float = 0.0,
+        centered: bool = True,
+        floor: float = 0.0,
     ) -> None:
         super().__init__(loc, scale)
         self.width = width
         self.offset = offset
+        self.centered = centered
+        self.floor = floor
 
     @property
     def constants(self) -> dict:
         """The grid."""
-        return {"width": self.width, "offset": self.offset}
+        names = ("width", "offset", "centered", "floor")
+        return {name: getattr(self, name) for name in names}
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
         """Log probability of the window around each entry, in nats."""
-        distance = ops.abs(value - self.loc) / self.scale
+        middle = value if self.centered else value + 0.5 * self.width
+        distance = ops.abs(middle - self.loc) / self.scale
         window = self.width / self.scale
         log_density = -0.5 * ops.square(distance) - HALF_LOG_TWO_PI
-        return ops.where(
+        found = ops.where(
             window < _NARROW,
             log_density + _log_narrow(distance, window),
             _log_wide(distance, ops.maximum(window, _NARROW)),
         )
+        if self.floor:
+            found = ops.logaddexp(found, math.log(self.floor))
+        return found
 
     def sample(self, noise: Tensor) -> Tensor:
         """A Normal sample, rounded; noise is standard Normal."""
@@ -80,7 +96,8 @@ class QuantizedNormal(Normal):
     def quantile(self, probability: float | Tensor) -> Tensor:
         """The quantile of the Normal, rounded; down from half-way."""
         value = super().quantile(probability)
-        steps = ops.ceil((value - self.offset) / self.width - 0.5)
+        half = 0.5 if self.centered else 1.0
+        steps = ops.ceil((value - self.offset) / self.width - half)
         return self.offset + self.width * steps
 
     def kl(self, other: Normal) -> Tensor:
@@ -90,7 +107,8 @@ class QuantizedNormal(Normal):
         )
 
     def _round(self, value: Tensor) -> Tensor:
-        steps = ops.round((value - self.offset) / self.width)
+        steps = (value - self.offset) / self.width
+        steps = ops.round(steps) if self.centered else ops.floor(steps)
         return self.offset + self.width * steps
 
 

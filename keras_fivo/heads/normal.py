@@ -23,6 +23,7 @@ class NormalHead(ScaledHead):
             Default: no limit.
         adaptive: Whether `adapt` gives the head the location and the scale
             of the data.
+        scale_form: `"softplus"` or `"log_variance"`; see `ScaledHead`.
     """
 
     outputs_per_entry = 2

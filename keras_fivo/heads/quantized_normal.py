@@ -24,8 +24,11 @@ class QuantizedNormalHead(ScaledHead):
         activation: Activation of the hidden layers.
         width: Distance of neighbouring values, in the units of the data.
         offset: Values are `offset + k * width`.
-        **kwargs: `min_scale`, `scale_bias`, `max_scale` and `adaptive` of
-            `ScaledHead`, and what every layer takes.
+        centered: Whether the window is around a value, rather than above it.
+        floor: Added to each probability, which then no longer add up to one:
+            bounds are improper.
+        **kwargs: `min_scale`, `scale_bias`, `max_scale`, `adaptive` and
+            `scale_form` of `ScaledHead`, and what every layer takes.
     """
 
     outputs_per_entry = 2
@@ -38,24 +41,38 @@ class QuantizedNormalHead(ScaledHead):
         activation: Any = "relu",
         width: float = 2.0**-15,
         offset: float = 0.0,
+        centered: bool = True,
+        floor: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
+        if floor < 0:
+            raise ValueError(
+                f"`floor` must not be negative. Received: floor={floor!r}"
+            )
         if not width > 0:
             raise ValueError(
                 f"`width` must be positive. Received: width={width!r}"
             )
         self.width = float(width)
         self.offset = float(offset)
+        self.centered = bool(centered)
+        self.floor = float(floor)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
         """First half the means, second half the raw scales."""
         loc, raw = ops.split(outputs, 2, axis=-1)
         return QuantizedNormal(
-            self.place(loc), self.positive(raw), self.width, self.offset
+            self.place(loc),
+            self.positive(raw),
+            self.width,
+            self.offset,
+            self.centered,
+            self.floor,
         )
 
     def get_config(self) -> dict:
         """Constructor arguments."""
-        config = {"width": self.width, "offset": self.offset}
+        names = ("width", "offset", "centered", "floor")
+        config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}

@@ -1,5 +1,6 @@
 """What heads of a location and a scale have in common."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ class ScaledHead(Head):
         scale_bias: Added to the raw scale.
         max_scale: Largest scale, likewise; None: no limit.
         adaptive: Whether the head has a `location` and a `scale`.
+        scale_form: What the raw scale is: `"softplus"`, as above, or
+            `"log_variance"`: the scale is then `exp((raw + scale_bias) / 2)`,
+            clipped to `[min_scale, max_scale]`.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class ScaledHead(Head):
         scale_bias: float = 0.25,
         max_scale: float | None = None,
         adaptive: bool = True,
+        scale_form: str = "softplus",
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
@@ -57,6 +62,12 @@ class ScaledHead(Head):
         self.scale_bias = float(scale_bias)
         self.max_scale = None if max_scale is None else float(max_scale)
         self.adaptive = bool(adaptive)
+        if scale_form not in ("softplus", "log_variance"):
+            raise ValueError(
+                "`scale_form` must be 'softplus' or 'log_variance'. "
+                f"Received: scale_form={scale_form!r}"
+            )
+        self.scale_form = scale_form
 
     def build(
         self,
@@ -111,6 +122,15 @@ class ScaledHead(Head):
         return _on_axis(self.scale, axis) * found if self.adaptive else found
 
     def _unit_scale(self, raw: Tensor) -> Tensor:
+        if self.scale_form == "log_variance":
+            low, high = (
+                2.0 * math.log(limit) if limit else default
+                for limit, default in (
+                    (self.min_scale, -math.inf),
+                    (self.max_scale, math.inf),
+                )
+            )
+            return ops.exp(0.5 * ops.clip(raw + self.scale_bias, low, high))
         if self.max_scale is not None:
             share = ops.sigmoid(raw + self.scale_bias)
             return self.min_scale + (self.max_scale - self.min_scale) * share
@@ -124,6 +144,7 @@ class ScaledHead(Head):
             "scale_bias": self.scale_bias,
             "max_scale": self.max_scale,
             "adaptive": self.adaptive,
+            "scale_form": self.scale_form,
         }
         return {**super().get_config(), **config}
 

@@ -1,5 +1,8 @@
 """Networks inside cells, heads and proposals."""
 
+from keras_fivo.networks.activations import (
+    clipped_leaky_relu as clipped_leaky_relu,
+)
 from keras_fivo.networks.highway import HighwayNetwork as HighwayNetwork
 from keras_fivo.networks.network import Network as Network
 from keras_fivo.networks.network import Projected as Projected
