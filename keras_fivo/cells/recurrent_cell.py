@@ -9,12 +9,13 @@ from keras import ops
 from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.heads import NormalHead
 from keras_fivo.networks import (
+    Identity,
     Network,
     Recurrence,
     Sizes,
     get_recurrent_cell,
 )
-from keras_fivo.types import Tensor
+from keras_fivo.types import Nested, Tensor
 
 
 def checked_rate(dropout: float) -> float:
@@ -53,6 +54,10 @@ class RecurrentCell(LatentCell):
         scale_bias: float = 0.25,
         center_present: bool = True,
         twist: Any = None,
+        data_encoder: Any = None,
+        latent_encoder: Any = None,
+        transition: Any = None,
+        learned_initial_state: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(latent_dim, emission, proposal, twist, **kwargs)
@@ -73,21 +78,28 @@ class RecurrentCell(LatentCell):
                 recurrent, self.units, dtype=self.dtype_policy
             )
         self.recurrent = recurrent
-        self._create_networks(recurrent)
+        self.learned_initial_state = bool(learned_initial_state)
+        given = {
+            "data_encoder": _part(data_encoder, Network, "data_encoder"),
+            "latent_encoder": _part(latent_encoder, Network, "latent_encoder"),
+            "transition": _part(transition, NormalHead, "transition"),
+        }
+        # For the configuration: None, False, or whether it is there.
+        self.given = {name: x and True for name, x in given.items()}
+        self._create_networks(recurrent, given)
 
-    def _create_networks(self, recurrent: Any) -> None:
+    def _create_networks(self, recurrent: Any, given: dict) -> None:
         options = {"activation": self.activation, "dtype": self.dtype_policy}
-        self.data_encoder = Network(
-            [*self.hidden_units, self.data_encoding_dim],
-            name="data_encoder",
-            **options,
-        )
-        self.latent_encoder = Network(
-            [*self.hidden_units, self.latent_encoding_dim],
-            name="latent_encoder",
-            **options,
-        )
-        self.transition = NormalHead(
+        for name, size in (
+            ("data_encoder", self.data_encoding_dim),
+            ("latent_encoder", self.latent_encoding_dim),
+        ):
+            encoder = given[name]
+            if encoder is None:
+                units = [*self.hidden_units, size]
+                encoder = Network(units, name=name, **options)
+            setattr(self, name, encoder or Identity(name=name))
+        self.transition = given["transition"] or NormalHead(
             self.latent_dim,
             self.hidden_units,
             min_scale=self.min_scale,
@@ -118,12 +130,38 @@ class RecurrentCell(LatentCell):
         self.control_dim = control_dim
         self.data_encoder.build([observation_dim])
         self.latent_encoder.build([self.latent_dim])
+        self.data_encoding_dim = self.data_encoder.output_dim
+        self.latent_encoding_dim = self.latent_encoder.output_dim
         self.build_recurrence()
-        self.transition.build(self.sizes().context_dims)
+        if self.learned_initial_state:
+            self.initial_states = [
+                self._initial_weight(f"initial_state_{i}", x.shape[-1])
+                for i, x in enumerate(
+                    keras.tree.flatten(self.recurrence.initial_state(1))
+                )
+            ]
+        self.transition.build(
+            self.sizes().context_dims, self.latent_dim, self.hidden_units
+        )
         self.emission.build(
             [self.latent_encoding_dim, self.recurrence.output_dim],
             observation_dim,
             self.hidden_units,
+        )
+
+    def _initial_weight(self, name: str, size: int) -> Any:
+        return self.add_weight(name=name, shape=(1, size), initializer="zeros")
+
+    def initial_recurrent_state(self, rows: int) -> Nested:
+        """The RNN's state before the first step: zeros, or weights."""
+        states = self.recurrence.initial_state(rows)
+        if not self.learned_initial_state:
+            return states
+        flat = keras.tree.flatten(states)
+        pairs = zip(flat, self.initial_states, strict=True)
+        # (1, size) -> (rows, size)
+        return keras.tree.pack_sequence_as(
+            states, [zeros + ops.cast(x, zeros.dtype) for zeros, x in pairs]
         )
 
     def sizes(self) -> Sizes:
@@ -142,9 +180,10 @@ class RecurrentCell(LatentCell):
             recurrent_dim=self.units,
             activation=self.activation,
             scale_options={
-                "min_scale": self.min_scale,
-                "scale_bias": self.scale_bias,
-            },
+                name: getattr(self.transition, name)
+                for name in ("min_scale", "scale_bias", "max_scale")
+            }
+            | {"scale_form": self.transition.scale_form},
             emission=self.emission,
         )
 
@@ -211,8 +250,12 @@ class RecurrentCell(LatentCell):
                 "min_scale",
                 "scale_bias",
                 "center_present",
+                "learned_initial_state",
             )
         }
+        serialize = keras.saving.serialize_keras_object
+        for name, given in self.given.items():
+            config[name] = given and serialize(getattr(self, name))
         config["activation"] = keras.activations.serialize(self.activation)
         config["recurrent"] = self.recurrent and (
             keras.saving.serialize_keras_object(self.recurrent)
@@ -227,3 +270,20 @@ class RecurrentCell(LatentCell):
         if recurrent is not None:
             recurrent = keras.saving.deserialize_keras_object(recurrent)
         return cls(recurrent=recurrent, **config)
+
+
+def _part(given: Any, kind: type, argument: str) -> Any:
+    """A part as it was given, from its configuration too.
+
+    Raises:
+        TypeError: For what is no such part.
+    """
+    if isinstance(given, dict):
+        given = keras.saving.deserialize_keras_object(given)
+    absent = given is None or (kind is Network and given is False)
+    if not absent and not isinstance(given, kind):
+        raise TypeError(
+            f"`{argument}` must be a {kind.__name__}, or None. "
+            f"Received: {argument}={given!r}"
+        )
+    return given

@@ -55,6 +55,12 @@ class SRNNCell(RecurrentCell):
             encoder, as the previous one always is. The code of the FIVO
             paper does not.
         twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
+        data_encoder: A `Network` that encodes observations; False: the other
+            networks read them as they are; None: the default one.
+        latent_encoder: The same of latents.
+        transition: A `NormalHead` in the place of the default one.
+        learned_initial_state: Whether the RNN and z_0 start from weights rather
+            than from zeros.
 
     Reference:
         Fraccaro et al., 2016, "Sequential Neural Models with Stochastic
@@ -68,6 +74,10 @@ class SRNNCell(RecurrentCell):
     def build_recurrence(self) -> None:
         """Builds the RNN."""
         self.recurrence.build(self.data_encoding_dim, 0, self.control_dim)
+        if self.learned_initial_state:
+            self.initial_latent = self._initial_weight(
+                "initial_latent", self.latent_encoding_dim
+            )
 
     def sizes(self) -> Sizes:
         """Returns what parts are built for; h_t is known before the loop."""
@@ -143,12 +153,11 @@ class SRNNCell(RecurrentCell):
         return {"latent": embedded}
 
     def get_initial_state(self, rows: int) -> Nested:
-        """Returns zeros."""
-        return {
-            "latent": ops.zeros(
-                (rows, self.latent_encoding_dim), self.compute_dtype
-            )
-        }
+        """Returns zeros, or a weight."""
+        latent = ops.zeros((rows, self.latent_encoding_dim), self.compute_dtype)
+        if self.learned_initial_state:
+            latent = latent + ops.cast(self.initial_latent, latent.dtype)
+        return {"latent": latent}
 
     def initial_observed_state(self, batch: int) -> dict:
         """Returns the centred previous observation and the RNN's state: zeros.
@@ -158,5 +167,5 @@ class SRNNCell(RecurrentCell):
         """
         return {
             "previous": ops.zeros((batch, self.observation_dim)),
-            "recurrent": self.recurrence.initial_state(batch),
+            "recurrent": self.initial_recurrent_state(batch),
         }

@@ -48,6 +48,12 @@ class VRNNCell(RecurrentCell):
             encoder, as the previous one always is. The code of the FIVO
             paper does not.
         twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
+        data_encoder: A `Network` that encodes observations; False: the other
+            networks read them as they are; None: the default one.
+        latent_encoder: The same of latents.
+        transition: A `NormalHead` in the place of the default one.
+        learned_initial_state: Whether the RNN starts from weights, which
+            give h_1, rather than from zeros, of which it makes h_1.
 
     Reference:
         Chung et al., 2015, "A Recurrent Latent Variable Model for Sequential
@@ -92,6 +98,15 @@ class VRNNCell(RecurrentCell):
         hidden, recurrent = self.recurrence.call(
             past["recurrence"], states["latent"], states["recurrent"]
         )
+        if self.learned_initial_state:
+            # The learned state is what the RNN gives in the first step.
+            first = ops.expand_dims(past["step"] == 0, -1)
+            before = states["recurrent"]
+            recurrent = keras.tree.map_structure(
+                lambda old, new: ops.where(first, old, new), before, recurrent
+            )
+            learned = keras.tree.flatten(before)[0]
+            hidden = ops.where(first, learned, hidden)
         context = {"hidden": hidden, "recurrent": recurrent}
         if "hidden_mask" in past:
             context["hidden"] = hidden * past["hidden_mask"]
@@ -119,7 +134,7 @@ class VRNNCell(RecurrentCell):
     def get_initial_state(self, rows: int) -> Nested:
         """Returns zeros."""
         return {
-            "recurrent": self.recurrence.initial_state(rows),
+            "recurrent": self.initial_recurrent_state(rows),
             "latent": ops.zeros(
                 (rows, self.latent_encoding_dim), self.compute_dtype
             ),

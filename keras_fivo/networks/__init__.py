@@ -4,6 +4,7 @@ from keras_fivo.networks.activations import (
     clipped_leaky_relu as clipped_leaky_relu,
 )
 from keras_fivo.networks.highway import HighwayNetwork as HighwayNetwork
+from keras_fivo.networks.network import Identity as Identity
 from keras_fivo.networks.network import Network as Network
 from keras_fivo.networks.network import Projected as Projected
 from keras_fivo.networks.recurrence import Recurrence as Recurrence

@@ -71,6 +71,11 @@ class Network(keras.layers.Layer):
         """Returns nothing: the owner builds its networks."""
         return None
 
+    @property
+    def output_dim(self) -> int:
+        """Size of the output."""
+        return self.units[-1]
+
     def project(self, inputs: Mapping[int, Tensor]) -> Projected:
         """Multiplies some of the inputs with the first kernel; adds its bias.
 
@@ -141,3 +146,19 @@ class Network(keras.layers.Layer):
 
 def _is_projected(inputs: Sequence[Tensor | Projected]) -> bool:
     return isinstance(inputs[-1], dict)
+
+
+class Identity(keras.layers.Layer):
+    """Stands where a network could, and gives its one input as it is."""
+
+    def build(self, input_dims: Sequence[int]) -> None:
+        """Takes the size of the input."""
+        (self.output_dim,) = (int(size) for size in input_dims)
+
+    def get_build_config(self) -> None:
+        """The owner builds its networks."""
+        return None
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """The input, `(..., size)`, in the compute dtype."""
+        return ops.cast(inputs[0], self.compute_dtype)

@@ -1,0 +1,153 @@
+"""Numbers of the published code of amortized variational filtering."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_fivo as kf
+from keras_fivo.inputs import prepare_inputs
+from keras_fivo.noise import Noise
+from tests.reference import published_avf
+from tests.reference.gradients import gradients
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "golden"
+FILES = [
+    "srnn_midi_avf_highway_k1",
+    "srnn_midi_avf_lsgd_norm_k2",
+    "srnn_midi_baseline",
+    "srnn_timit_avf_highway_obs_k1",
+    "vrnn_timit_avf_highway_k2",
+]
+# Files of further settings, where they are.
+FILES += sorted(
+    path.stem
+    for path in (SHARED / "avf").glob("*.npz")
+    if path.stem not in FILES
+)
+every_file = pytest.mark.parametrize("name", FILES)
+BOUND = kf.ELBO(analytic_kl=True)
+numpy = keras.ops.convert_to_numpy
+
+
+def run(file, cell):
+    """The bound of a file, on its noise."""
+    given = published_avf.arguments(file, cell, BOUND)
+    inputs = prepare_inputs(given["observations"], cell.center)
+    weight = published_avf.kl_weight(file)
+    return BOUND.run(
+        cell,
+        inputs,
+        Noise.from_arrays(given["noise"]),
+        given["state"],
+        kl_weight=None if weight == 1 else weight,
+    )
+
+
+def time_first(x):
+    return np.moveaxis(numpy(x)[:, :, 0], 0, 1)
+
+
+@every_file
+def test_free_energies_equal_those_of_the_published_code(golden, name):
+    file = golden(f"avf/{name}")
+    result = run(file, published_avf.cell_from(file))
+    energy = file["out/free_energy"]  # (time, evaluations, batch)
+    increments = np.diff(numpy(result.log_weights)[:, :, 0], axis=1, prepend=0)
+    np.testing.assert_allclose(-increments.T, energy[:, -1], 1e-4, 1e-4)
+    np.testing.assert_allclose(
+        -numpy(result.log_evidence), energy[:, -1].sum(0), 1e-4
+    )
+    np.testing.assert_allclose(
+        numpy(result.kl), file["out/kl"][:, -1].sum(0), 1e-4, 1e-5
+    )
+    np.testing.assert_allclose(
+        time_first(result.latents), file["out/z"][:, -1], 1e-3, 1e-4
+    )
+    if result.free_energies is not None:
+        np.testing.assert_allclose(
+            np.moveaxis(time_first(result.free_energies), 2, 1),
+            energy[:, :-1],
+            1e-4,
+            1e-4,
+        )
+
+
+@every_file
+def test_refinements_equal_those_of_the_published_code(golden, name):
+    file = golden(f"avf/{name}")
+    cell = published_avf.cell_from(file)
+    if not cell.proposal.num_evaluations:
+        pytest.skip("nothing is refined")
+    update = cell.proposal.update
+    read = file["out/enc"]
+    q = [file["out/post_mean"], file["out/post_log_var"]]
+    slopes = [file["out/grad_mean"], file["out/grad_log_var"]]
+    seen = np.broadcast_to(
+        file["x"][1:, None], (*read.shape[:3], file["x"].shape[-1])
+    )
+    from keras_fivo.proposals.updates import Refinable
+
+    def rows(*arrays):
+        arrays = [x.astype("float32").reshape(-1, x.shape[-1]) for x in arrays]
+        return [ops.convert_to_tensor(x) for x in arrays]
+
+    count = read.shape[1]
+    now = Refinable(*rows(*(x[:, :count] for x in q)))
+    gradient = Refinable(*rows(*slopes))
+    (observed,) = rows(seen)
+    # Both are of the mean over the batch here.
+    update.gradient_scale = 1.0
+    found = update.read(now, gradient, observed if update.reads else None)
+    np.testing.assert_allclose(
+        numpy(found), read.reshape(-1, read.shape[-1]), 1e-3, 1e-4
+    )
+    refined = cell.proposal._refine_once(now, gradient, observed)
+    for mine, theirs in zip(
+        (refined.mean, refined.log_variance), q, strict=True
+    ):
+        after = theirs[:, 1 : count + 1]
+        np.testing.assert_allclose(
+            numpy(mine), after.reshape(-1, after.shape[-1]), 1e-3, 1e-4
+        )
+
+
+@every_file
+def test_gradients_equal_those_of_the_published_code(golden, name):
+    file = golden(f"avf/{name}")
+    cell = published_avf.cell_from(file)
+    refines = bool(cell.proposal.num_evaluations)
+    kinds = ["grad_gen", "grad_inf"] if refines else ["grad_gen"]
+    steps = len(file["x"]) - 1
+    for kind in kinds:
+        expected = published_avf.pairs(file, cell, kind)
+        if not expected:  # of a step of training
+            continue
+        if not refines:
+            # The file's generative gradient takes z for a constant.
+            kept = (cell.emission, cell.transition)
+            ids = {id(v) for part in kept for v in part.trainable_variables}
+            expected = [pair for pair in expected if id(pair[0]) in ids]
+
+        def loss(kind=kind):
+            result = run(file, cell)
+            if kind == "grad_gen":
+                return -ops.mean(result.log_evidence) / steps
+            return ops.mean(cell.proposal.own_free_energy(result.free_energies))
+
+        found = gradients(loss, [variable for variable, _ in expected])
+        for (variable, right), gradient in zip(expected, found, strict=True):
+            if not refines and id(variable) == id(
+                cell.transition.network.dense[0].kernel
+            ):
+                continue
+            np.testing.assert_allclose(
+                gradient,
+                right,
+                1e-3,
+                1e-3 * np.abs(right).max() + 1e-7,
+                err_msg=f"{kind} {variable.path}",
+            )
+        assert len(expected) >= 8
