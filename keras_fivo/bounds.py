@@ -151,7 +151,7 @@ class Bound(Configurable):
         given = None
         if noise is not None:
             sources = self.sources(cell, *ops.shape(inputs["active"]))
-            check_noise(noise, sources, "bound.draw")
+            check_noise(noise, sources, "bound.draw", seed)
             given = Noise.from_arrays(noise)
         return self.run(cell, inputs, given, state, seed=seed)
 

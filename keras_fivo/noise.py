@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_fivo import backend
@@ -122,17 +123,27 @@ class Noise:
         return {name: x for name, x in found.items() if x is not None}
 
 
-def check_noise(arrays: Any, sources: Mapping[str, Any], origin: str) -> None:
+def check_noise(
+    arrays: Any, sources: Mapping[str, Any], origin: str, seed: Any = None
+) -> None:
     """Refuses noise that has another form than what is drawn.
 
     Args:
         arrays: What the user passed, by field, batch first.
         sources: A `Source`, or a dict of them, by field.
         origin: What draws such noise, for the message.
+        seed: What the user passed besides, which must be None.
 
     Raises:
-        ValueError: If something is missing, or has another shape.
+        ValueError: If something is missing, or has another shape; for a seed,
+            which would draw nothing; or if latents are to be made of the
+            noise of a proposal's own evaluations.
     """
+    if seed is not None:
+        raise ValueError(
+            "`seed` must not be given where `noise` is: nothing is drawn. "
+            f"Received: seed={seed!r}"
+        )
     for name, source in sources.items():
         time_and_batch = source.shape[:2]
         shape = tuple(source.shape)
@@ -144,6 +155,26 @@ def check_noise(arrays: Any, sources: Mapping[str, Any], origin: str) -> None:
             raise ValueError(
                 f"`noise` must be as from `{origin}`: {name!r} of shape "
                 f"{shape}. Received: {name!r} of shape {received}"
+            )
+    if "proposal" in sources and "latent" in sources:
+        _check_apart(arrays["latent"], arrays["proposal"])
+
+
+def _check_apart(latent: Any, proposal: Any) -> None:
+    """Refuses latents made of numbers that their density depends on."""
+    try:
+        latent, proposal = map(ops.convert_to_numpy, (latent, proposal))
+    except (TypeError, ValueError, NotImplementedError):
+        return  # Inside a compiled function there are no values to compare.
+    if latent.shape[3:] != proposal.shape[4:] or not latent.any():
+        return
+    for evaluation in np.moveaxis(proposal, 3, 0):
+        if np.array_equal(evaluation, latent):
+            raise ValueError(
+                "`noise` must have a 'latent' apart from 'proposal': q depends "
+                "on that, and is not the density of what is made of it, so "
+                "there would be no bound. Received: noise whose 'latent' is "
+                "one of the evaluations of 'proposal'"
             )
 
 

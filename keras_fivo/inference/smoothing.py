@@ -138,9 +138,14 @@ class Smoother:
         return {**found, **Noise.draw(own, seed).arrays()}
 
     def check_noise(
-        self, noise: dict, num_steps: int, batch: int, num_samples: int
+        self,
+        noise: dict,
+        num_steps: int,
+        batch: int,
+        num_samples: int,
+        seed: Any = None,
     ) -> None:
-        """Whether noise is as from `draw`.
+        """Whether noise is as from `draw`, and no seed stands beside it.
 
         Raises:
             ValueError: If it is not.
@@ -154,7 +159,7 @@ class Smoother:
                 f"Received: noise with {sorted(noise)}"
             )
         own = self._sources(num_steps, batch, num_samples)
-        check_noise(noise, own, "Smoother.draw")
+        check_noise(noise, own, "Smoother.draw", seed)
         if "filter" in noise:
             sources = self.bound.sources(self.cell, num_steps, batch)
             check_noise(noise["filter"], sources, "bound.draw")

@@ -239,7 +239,7 @@ class LatentSequenceModel(GeneratingModel):
         batch, num_steps = data["observations"].shape[:2]
         sizes = (num_steps, batch, num_samples)
         if noise is not None:
-            smoother.check_noise(noise, *sizes)
+            smoother.check_noise(noise, *sizes, seed)
         else:
             with drawing_from(self.filter_seed_generator, seed, "smooth"):
                 noise = smoother.draw(*sizes, self.filter_seed_generator)
