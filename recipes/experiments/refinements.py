@@ -56,8 +56,15 @@ def run(settings: RefinementSettings) -> None:
         for update in ("highway", "learned_sgd"):
             row[update] = learned(iterations, update, data, settings)
         found.append(row)
-        seconds = time.monotonic() - start
-        print(f"{iterations} refinements: {seconds:.0f} s", flush=True)
+        numbers = ", ".join(
+            f"{name} {row[name][0]:.4f}"
+            for name in ("plain", "highway", "learned_sgd")
+        )
+        print(
+            f"{iterations} refinements: {numbers} nats per step (exact "
+            f"{exact[0]:.4f}); {time.monotonic() - start:.0f} s",
+            flush=True,
+        )
     print(table(exact, found))
     content = {"settings": settings.as_dict(), "exact": exact, "rows": found}
     with told_to_the_user():
