@@ -5,7 +5,7 @@ Nothing here imports Keras before a verb runs: help is quick.
 
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from recipes.benchmark.program import BENCHMARK
 from recipes.cli.demo import DEMO
@@ -130,17 +130,23 @@ def _backtest(settings: Any) -> None:
     recipe_of(settings.data).backtest(settings)
 
 
-def _of_table(verb: str) -> Callable[[Given], Settings]:
-    """The settings of a verb of tables; a file may stand for its data set."""
+def _usual(verb: str) -> Callable[[Given], Settings]:
+    """What a verb is told where nothing else is said, by the data it is about.
+
+    A table's file may stand where a data set is named; what is given then says
+    which is which.
+    """
 
     def defaults(given: Given) -> Settings:
-        data = given.get("data", "table")
-        if isinstance(given, dict) and data.endswith(_TABLES):
-            given["data_path"] = given.pop("data")
-            data = "table"
-        if recipe_of(data) is not recipe_of("table"):
-            getattr(recipe_of(data), verb)(recipe_of(data).fit_settings(data))
-        return getattr(recipe_of("table"), f"{verb}_settings")(data)
+        if given.get("data", "").endswith(_TABLES):
+            cast(dict, given).update(data="table", data_path=given["data"])
+        of_tables = verb in ("forecast", "backtest")
+        data = given.get("data", "table" if of_tables else "")
+        recipe = recipe_of(data)
+        if of_tables and recipe.has_bounds:
+            getattr(recipe, verb)(recipe.fit_settings(data))
+        settings: Settings = getattr(recipe, f"{verb}_settings")(data)
+        return settings
 
     return defaults
 
@@ -165,9 +171,7 @@ _PROGRAMS = (
         "python -m recipes fit",
         "Trains a model, or resumes a training that was stopped.",
         _FIT,
-        lambda given: recipe_of(given.get("data")).fit_settings(
-            given.get("data", "")
-        ),
+        _usual("fit"),
         _fit,
         positional="data",
     ),
@@ -191,9 +195,7 @@ _PROGRAMS = (
         "python -m recipes tune",
         "Searches for better settings with KerasTuner.",
         _TUNE,
-        lambda given: recipe_of(given.get("data")).tune_settings(
-            given.get("data", "")
-        ),
+        _usual("tune"),
         _tune,
         positional="data",
     ),
@@ -201,7 +203,7 @@ _PROGRAMS = (
         "python -m recipes forecast",
         "Forecasts the series of a CSV or Parquet file.",
         _FORECAST,
-        _of_table("forecast"),
+        _usual("forecast"),
         _forecast,
         positional="data",
     ),
@@ -209,7 +211,7 @@ _PROGRAMS = (
         "python -m recipes backtest",
         "Compares such forecasts with others, in the past.",
         _BACKTEST,
-        _of_table("backtest"),
+        _usual("backtest"),
         _backtest,
         positional="data",
     ),

@@ -108,6 +108,14 @@ def test_fit_is_about_the_data_that_it_names(argv, data):
     assert VERBS["tune"].defaults(given).data == data
 
 
+@pytest.mark.parametrize("verb", ["fit", "tune", "forecast", "backtest"])
+def test_a_file_stands_for_the_table_in_it(verb):
+    given = read_arguments(["shops/sales.csv", "seed=3"], "data")
+    settings = VERBS[verb].defaults(given).changed(**given)
+    assert (settings.data, settings.data_path) == ("table", "shops/sales.csv")
+    assert settings.folder.startswith("runs/sales-")
+
+
 def test_other_verbs_are_about_the_data_of_the_run(tmp_path):
     record = {"identity": {}, "settings": {"data": "figures"}}
     record |= {"status": "running", "started": "today"}
