@@ -406,3 +406,39 @@ def test_an_elbo_in_closed_form_needs_normals():
 def test_what_cannot_be_right_is_refused(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("cell_class", [kf.SRNNCell, kf.VRNNCell])
+def test_cells_with_parts_of_their_own_are_saved(cell_class, tmp_path):
+    encoder = None
+    if cell_class is kf.VRNNCell:
+        encoder = kf.Network([3], kf.clipped_leaky_relu, True, name="own")
+    transition = kf.NormalHead(
+        hidden_units=[5],
+        activation=kf.clipped_leaky_relu,
+        scale_form="log_variance",
+        max_scale=2.0,
+        adaptive=False,
+        name="transition",
+    )
+    cell = cell_class(
+        2,
+        3,
+        proposal=kf.IterativeProposal(1, kf.HighwayUpdate([4])),
+        data_encoder=encoder or False,
+        latent_encoder=False,
+        transition=transition,
+        learned_initial_state=True,
+    )
+    model = kf.LatentSequenceModel(cell, kf.FIVO(2), seed=0)
+    given = batch_of("srnn")
+    model.build(given["observations"].shape)
+    randomize(model.cell)
+    noise = model.bound.draw(cell, 4, 2, seed=1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    first, second = (m.filter(given, noise=noise) for m in (model, loaded))
+    np.testing.assert_allclose(
+        numpy(first.log_evidence), numpy(second.log_evidence), 1e-6
+    )
+    assert loaded.cell.get_config() == cell.get_config()
