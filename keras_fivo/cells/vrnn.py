@@ -63,6 +63,13 @@ class VRNNCell(RecurrentCell):
 
     def build_recurrence(self) -> None:
         """Builds the RNN."""
+        stacked = isinstance(self.recurrence.cell, keras.layers.StackedRNNCells)
+        if stacked and self.learned_initial_state:
+            raise ValueError(
+                "`learned_initial_state` of a VRNN takes the first state for "
+                "h_1, which a stack of cells does not give. Received: "
+                f"recurrent={self.recurrent!r}"
+            )
         self.recurrence.build(
             self.data_encoding_dim, self.latent_encoding_dim, self.control_dim
         )

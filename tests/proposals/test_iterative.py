@@ -390,6 +390,22 @@ def test_an_elbo_in_closed_form_needs_normals():
         (lambda: kf.HighwayUpdate(reads="past"), ValueError, "reads='past'"),
         (lambda: kf.KLWarmUp(0), ValueError, "num_updates=0"),
         (
+            lambda: kf.VRNNCell(
+                2,
+                recurrent=keras.layers.StackedRNNCells(
+                    [keras.layers.GRUCell(2)]
+                ),
+                learned_initial_state=True,
+            ).build((None, None, 1)),
+            ValueError,
+            "takes the first state",
+        ),
+        (
+            lambda: kf.SRNNCell(2, transition="normal"),
+            TypeError,
+            "transition='normal'",
+        ),
+        (
             lambda: kf.LatentSequenceModel(chain(), kl_weight=-1.0),
             ValueError,
             "kl_weight=-1.0",
