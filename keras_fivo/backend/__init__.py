@@ -5,6 +5,8 @@ import keras
 from keras_fivo.backend.products import lifted_products as lifted_products
 from keras_fivo.backend.products import linear as linear
 from keras_fivo.backend.products import plainly as plainly
+from keras_fivo.backend.unrolled import unrolled as unrolled
+from keras_fivo.backend.unrolled import unrolling as _unrolling
 
 _NAME = keras.backend.backend()
 
@@ -35,3 +37,5 @@ else:
         f"Keras. Received: keras.backend.backend()={_NAME!r}. Set the "
         "environment variable KERAS_BACKEND before importing keras."
     )
+
+scan = _unrolling(scan)

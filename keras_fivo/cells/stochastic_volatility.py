@@ -12,6 +12,9 @@ from keras_fivo.distributions import Distribution, Normal
 from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Tensor
 
+_LARGEST = 20.0
+"""Log of the largest standard deviation, and of the inverse of the smallest."""
+
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class StochasticVolatilityCell(LatentCell):
@@ -123,7 +126,10 @@ class StochasticVolatilityCell(LatentCell):
         residual = self.standardize(observations)
         # What is missing is at the centre, where the log has no end.
         log_square = ops.log(ops.square(residual) + 1e-3)
-        present = ops.concatenate([residual, log_square], axis=-1)
+        # Of a standard Normal its mean is -1.27, its deviation 2.2.
+        present = ops.concatenate(
+            [residual, (log_square + 1.27) / 2.2], axis=-1
+        )
         return past, present, observed_state
 
     def initial_distribution(self, past: dict) -> Distribution:
@@ -144,7 +150,9 @@ class StochasticVolatilityCell(LatentCell):
     ) -> Distribution:
         """p(x_t | z_t)."""
         center = ops.broadcast_to(self.center, ops.shape(embedded))
-        return Normal(center, ops.exp(embedded / 2))
+        # Squares of what is beyond would leave float32, and gradients too.
+        half = ops.clip(embedded / 2, -_LARGEST, _LARGEST)
+        return Normal(center, ops.exp(half))
 
     def emission_context(self, context: Nested) -> Nested:
         """Nothing: the latent is all that it takes."""

@@ -22,6 +22,10 @@ from keras_fivo.input_checks import (
     observed_entries,
 )
 from keras_fivo.inputs import prepare_inputs
+from keras_fivo.latent_sequence_model.filter_step import (
+    FilterStep,
+    export_step,
+)
 from keras_fivo.latent_sequence_model.generating_model import GeneratingModel
 from keras_fivo.lookup import key_of
 from keras_fivo.noise import check_noise
@@ -207,6 +211,33 @@ class LatentSequenceModel(GeneratingModel):
         return FilterResult(
             **self._functions(("filter", key), run, data, noise, state)
         )
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        batch_size: int = 1,
+        **kwargs: Any,
+    ) -> FilterStep:
+        """Writes the step of the filter for programs without Keras.
+
+        State, observation and noise go in; the new state, the log evidence
+        and the mean of the next observation come out: see `FilterStep`, which
+        this returns, for the names and for the first state.
+
+        Args:
+            filepath: Folder, or file, to write.
+            format: `"tf_saved_model"`, on TensorFlow and JAX; or `"onnx"`, on
+                PyTorch with onnxscript, on TensorFlow with tf2onnx.
+            batch_size: Number of sequences, which is fixed.
+            **kwargs: Likewise for `keras.Model.export`.
+
+        Raises:
+            ValueError: Where Keras cannot write that format, or the filter
+                needs later observations.
+            ImportError: Where it needs a package that is not installed.
+        """
+        return export_step(self, filepath, format, batch_size, **kwargs)
 
     def smooth(
         self,

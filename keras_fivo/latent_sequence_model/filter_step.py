@@ -1,0 +1,218 @@
+"""One step of a filter, in a form that other programs can run."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fivo import backend
+from keras_fivo.axes import expand_rows, flatten_rows, time_first
+from keras_fivo.inference.filtering import can_stream
+from keras_fivo.inputs import prepare_inputs
+from keras_fivo.noise import Noise
+from keras_fivo.types import Tensor
+
+
+class FilterStep(keras.Model):
+    """The step of a model's filter as a function of arrays, to be exported.
+
+    What it takes and gives are dicts of arrays by name; no random number is
+    drawn inside. The state is in parts: pass `new_state_0`, `new_state_1`, ...
+    of one step to the next as `state_0`, `state_1`, ... An ONNX file that
+    PyTorch wrote names its outputs otherwise; they have the same order.
+
+    Args:
+        model: A built `LatentSequenceModel` whose proposal sees no future;
+            its `evaluation_bound` is the filter.
+        batch_size: Number of sequences, which is fixed.
+
+    Call arguments:
+        inputs: A dict of `observations` `(batch, features)`; `mask` `(batch,
+            features)`, 1.0 where observed; `controls` `(batch, controls)` and
+            `next_controls`, those of the step to come, if the model has any;
+            `latent_noise` and `forecast_noise` `(batch, particles,
+            *noise_shape)`, standard Normal or uniform as the cell's latents
+            need; `resampling_noise` `(batch, ...)`, uniform, unless the
+            filter never resamples, and `proposal_noise` where the proposal
+            has any, as `draw` gives them; and the parts of the state.
+
+    Returns:
+        A dict of `log_evidence` `(batch,)`, of all steps so far, in nats;
+        `forecast` `(batch, features)`, the mean of the next observation; and
+        the parts of the new state, `new_state_0`, `new_state_1`, ...
+    """
+
+    def __init__(self, model: Any, batch_size: int = 1) -> None:
+        super().__init__(name="filter_step", autocast=False)
+        can_stream(model.cell)
+        if not model.cell.built:
+            raise ValueError(
+                "The model must be built before its filter is exported. "
+                "Received: a model without weights"
+            )
+        self.cell = model.cell
+        self.bound = model.evaluation_bound
+        self.batch_size = int(batch_size)
+        self.built = True
+
+    def initial_state(self) -> dict[str, np.ndarray]:
+        """Returns the parts of the state before the first step."""
+        return {
+            name: np.asarray(ops.convert_to_numpy(x))
+            for name, x in _parts(self._initial()).items()
+        }
+
+    def draw(self, seed: Any = None) -> dict[str, np.ndarray]:
+        """Returns random numbers of one step, by the names of the inputs.
+
+        Args:
+            seed: Integer or seed generator.
+        """
+        generator = np.random.default_rng(seed)
+        found = {}
+        for name, (shape, kind) in self._noise().items():
+            found[name] = (
+                generator.standard_normal(shape)
+                if kind == "normal"
+                else generator.random(shape)
+            ).astype("float32")
+        return found
+
+    def signature(self) -> dict[str, tuple[tuple, str]]:
+        """Returns the shape and the dtype of each input by name."""
+        features = (self.batch_size, self.cell.observation_dim)
+        controls = (self.batch_size, self.cell.control_dim)
+        found = {
+            "observations": (features, "float32"),
+            "mask": (features, "float32"),
+        }
+        if self.cell.control_dim:
+            found["controls"] = found["next_controls"] = (controls, "float32")
+        for name, (shape, _) in self._noise().items():
+            found[name] = (shape, "float32")
+        for name, part in self.initial_state().items():
+            found[name] = (part.shape, str(part.dtype))
+        return found
+
+    def call(self, inputs: dict) -> dict:
+        """Filters one observation; see the class."""
+        state = self._state(inputs)
+        data = {
+            "observations": ops.expand_dims(inputs["observations"], 1),
+            "mask": ops.expand_dims(inputs["mask"] > 0.5, 1),
+            "lengths": ops.ones((self.batch_size,), "int32"),
+        }
+        if "controls" in inputs:
+            data["controls"] = ops.expand_dims(inputs["controls"], 1)
+        noise = Noise(
+            **{
+                name: time_first(ops.expand_dims(inputs[f"{name}_noise"], 1))
+                for name in ("latent", "proposal", "resampling")
+                if f"{name}_noise" in inputs
+            }
+        )
+        prepared = prepare_inputs(data, self.cell.center)
+        with backend.unrolled():
+            result = self.bound.run(
+                self.cell, prepared, noise, state, keep_paths=False
+            )
+            forecast = self._forecast(result.state, inputs)
+        found = {
+            "log_evidence": result.log_evidence,
+            "forecast": forecast,
+        }
+        state = {name: result.state[name] for name in self._initial()}
+        # Each output is a tensor of its own, also where nothing changes.
+        new = {f"new_{name}": x + 0 for name, x in _parts(state).items()}
+        return {**found, **new}
+
+    def _forecast(self, state: dict, inputs: dict) -> Tensor:
+        """Weighted mean over particles of the next observation's mean."""
+        particles = self.bound.num_particles
+        past = self.cell.past_features(
+            state["observed"], inputs.get("next_controls")
+        )
+        noise = flatten_rows(inputs["forecast_noise"])
+        emission = {
+            "latent": noise,
+            "emission": self._middle_noise(self.batch_size * particles),
+        }
+        sampled, _ = self.cell.generate(
+            state["particles"],
+            expand_rows(past, particles),
+            expand_rows(state["step"], particles),
+            emission,
+        )
+        means = ops.reshape(sampled["means"], (self.batch_size, particles, -1))
+        weights = ops.softmax(state["log_weights"], axis=-1)
+        return ops.sum(ops.expand_dims(weights, -1) * means, axis=1)
+
+    def _middle_noise(self, rows: int) -> Tensor:
+        """Noise of observations that are not looked at."""
+        middle = 0.0 if self.cell.emission_noise == "normal" else 0.5
+        return ops.full((rows, *self.cell.emission_noise_shape), middle)
+
+    def _noise(self) -> dict[str, tuple[tuple, str]]:
+        cell, shape = self.cell, (self.batch_size, self.bound.num_particles)
+        latent = ((*shape, *cell.noise_shape), cell.noise)
+        found = {"latent_noise": latent, "forecast_noise": latent}
+        sources = self.bound.sources(cell, 1, self.batch_size)
+        kinds = {"proposal": "normal", "resampling": "uniform"}
+        for name in kinds.keys() & sources.keys():
+            parts = tuple(sources[name].shape[1:])
+            found[f"{name}_noise"] = (parts, kinds[name])
+        return found
+
+    def _initial(self) -> dict:
+        """The state before the first step, but for what a step never leaves."""
+        state = self.bound.initial_state(self.cell, self.batch_size)
+        return {name: x for name, x in state.items() if name != "left_out"}
+
+    def _state(self, inputs: dict) -> dict:
+        outline = self._initial()
+        parts = [inputs[name] for name in _parts(outline)]
+        state = keras.tree.pack_sequence_as(outline, parts)
+        return {**state, "left_out": ops.zeros((self.batch_size,), "int32")}
+
+
+def _parts(state: dict) -> dict[str, Tensor]:
+    """The leaves of a state by name."""
+    leaves = keras.tree.flatten(state)
+    return {f"state_{i}": x for i, x in enumerate(leaves)}
+
+
+def export_step(
+    model: Any, filepath: Any, file_format: str, batch_size: int, **kwargs: Any
+) -> FilterStep:
+    """Writes the step of a model's filter as a SavedModel or an ONNX file.
+
+    Args:
+        model: A built `LatentSequenceModel`.
+        filepath: Folder, or file, to write.
+        file_format: `"tf_saved_model"` or `"onnx"`.
+        batch_size: Number of sequences.
+        **kwargs: Likewise for `keras.Model.export`.
+
+    Raises:
+        ValueError: Where Keras cannot write that format.
+        ImportError: Where it needs a package that is not installed.
+    """
+    step = FilterStep(model, batch_size)
+    signature = {
+        name: keras.layers.InputSpec(shape=shape, dtype=dtype, name=name)
+        for name, (shape, dtype) in step.signature().items()
+    }
+    try:
+        step.export(
+            filepath, format=file_format, input_signature=[signature], **kwargs
+        )
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            "Keras cannot export the step of this filter in that format on "
+            f"{keras.backend.backend()} ({type(error).__name__}: "
+            f"{str(error)[:200]}). Received: format={file_format!r}"
+        ) from error
+    return step

@@ -1,0 +1,84 @@
+"""The step of a filter as a function of arrays, and as a file."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_fivo as kf
+from keras_fivo.latent_sequence_model.filter_step import FilterStep
+from tests.latent_sequence_model.models import model
+from tests.reference.examples import data, numpy
+
+
+@pytest.mark.parametrize("bound", [kf.IWAE(3), kf.FIVO(3, criterion="always")])
+def test_steps_are_those_of_the_model_on_the_same_noise(bound):
+    made = model(controls=True, evaluation_bound=bound)
+    found = data(lengths=False, mask="entries")
+    step = FilterStep(made, batch_size=3)
+    parts, state = step.initial_state(), None
+    for t in range(4):
+        noise = step.draw(seed=t)
+        inputs = {
+            "observations": found["observations"][:, t],
+            "mask": found["mask"][:, t].astype("float32"),
+            "controls": found["controls"][:, t],
+            "next_controls": found["controls"][:, t + 1],
+            **noise,
+            **parts,
+        }
+        assert {k: x.shape for k, x in inputs.items()} == {
+            k: tuple(shape) for k, (shape, _) in step.signature().items()
+        }
+        out = numpy(step(inputs))
+        parts = {k: out[f"new_{k}"] for k in parts}
+        names = ("latent", "resampling")
+        given = {
+            k: noise[f"{k}_noise"][:, None]
+            for k in names
+            if f"{k}_noise" in noise
+        }
+        state, result = made.step(
+            {
+                "observations": found["observations"][:, t],
+                "mask": found["mask"][:, t],
+                "controls": found["controls"][:, t],
+            },
+            state,
+            given,
+        )
+        np.testing.assert_allclose(
+            out["log_evidence"], numpy(result.log_evidence), 1e-5, 1e-5
+        )
+    assert out["forecast"].shape == (3, 3)
+    assert np.all((out["forecast"] > 0) & (out["forecast"] < 1))
+
+
+def test_what_cannot_stream_or_has_no_weights_is_refused():
+    cell = kf.VRNNCell(1, 2, proposal="smoothing")
+    with pytest.raises(ValueError, match="Received: proposal="):
+        kf.LatentSequenceModel(cell).export("nowhere")
+    with pytest.raises(ValueError, match="without weights"):
+        kf.LatentSequenceModel(kf.VRNNCell(1, 2)).export("nowhere")
+
+
+# Of Keras, which writes it by jax2tf.
+@pytest.mark.filterwarnings("ignore:The `native_serialization`")
+def test_a_saved_model_gives_the_same(tmp_path, backend_name):
+    made = model(evaluation_bound=kf.FIVO(2))
+    path = str(tmp_path / "step")
+    if backend_name == "torch":
+        with pytest.raises((ValueError, ImportError)):
+            made.export(path, verbose=False)
+        return
+    step = made.export(path, verbose=False)
+    inputs = {
+        "observations": np.ones((1, 3), "float32"),
+        "mask": np.ones((1, 3), "float32"),
+        **step.draw(seed=0),
+        **step.initial_state(),
+    }
+    layer = keras.layers.TFSMLayer(path, call_endpoint="serve")
+    found, expected = numpy(layer(inputs)), numpy(step(inputs))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, 1e-5, 1e-6)
