@@ -196,11 +196,13 @@ class IterativeProposal(Proposal):
     ) -> tuple[Distribution, Tensor]:
         """Refines the start; see `Proposal.refine`."""
         seen, anything = present.get("seen"), _any_entry(observed)
-        start = _where(
-            anything,
-            _moments(proposal, "start"),
-            _moments(transition, "transition"),
-        )
+        prior = _moments(transition, "transition")
+        start = _where(anything, _moments(proposal, "start"), prior)
+        # Rounded as q is: where both are equal, the gradient is 0 exactly,
+        # and no normalisation of inputs makes something of its rounding.
+        reference = transition
+        if type(transition) is Normal:
+            reference = _normal(prior.mean, prior.log_variance)
         if self.has_own_loss and isinstance(self.start, TransitionProposal):
             start = _detached(start)
         now, energies = start, []
@@ -208,7 +210,7 @@ class IterativeProposal(Proposal):
 
             def free_energy(q: tuple, noise: Tensor = noise[:, k]) -> Tensor:
                 normal = _normal(*q)
-                kl = analytic_kl(normal, transition)
+                kl = analytic_kl(normal, reference)
                 kl = kl if kl_weight is None else kl_weight * kl
                 energy = kl - log_emission(normal.sample(noise))
                 return ops.where(anything, energy, ops.zeros_like(energy))
