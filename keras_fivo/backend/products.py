@@ -109,6 +109,11 @@ def lifts() -> bool:
     return _ACTIVE.get() is not _PLAIN and differentiates()
 
 
+def in_step() -> bool:
+    """Whether this is the step of a scan, which notes or lifts products."""
+    return isinstance(_ACTIVE.get(), Products)
+
+
 @contextlib.contextmanager
 def without_gradients() -> Iterator[None]:
     """Says that nothing that is computed inside will be differentiated."""

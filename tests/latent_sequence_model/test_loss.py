@@ -167,6 +167,7 @@ def _everything(made):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:The first bound is absurd")
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_step_whose_loss_is_not_finite_moves_nothing(
     jit_compile, backend_name

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_fivo.backend.products import (
     Products,
+    in_step,
     lifts,
     multiply,
     plainly,
@@ -43,10 +44,12 @@ def scan(
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     if tf.executing_eagerly():
         return _python_loop(step, carry, inputs, reverse)
+    # TensorFlow prepares second derivatives of a loop inside a loop.
+    inner = in_step()
     products = Products(_multiply)
     noting = products.noting(step)
     like = _trace(noting, carry, inputs)
-    if products.calls and lifts():
+    if products.calls and lifts() and not inner:
         try:
             if any(
                 tf.is_tensor(n) for call in products.calls for n in call.shape
