@@ -1,7 +1,10 @@
 """The only room that names a framework: the scan and the training step."""
 
+from functools import partial
+
 import keras
 
+from keras_fivo.backend.gradients import value_and_grad as _value_and_grad
 from keras_fivo.backend.products import lifted_products as lifted_products
 from keras_fivo.backend.products import linear as linear
 from keras_fivo.backend.products import plainly as plainly
@@ -14,23 +17,23 @@ if _NAME == "jax":
     from keras_fivo.backend.jax import Trainer as Trainer
     from keras_fivo.backend.jax import cholesky as cholesky
     from keras_fivo.backend.jax import compiled as compiled
+    from keras_fivo.backend.jax import differentiate as _differentiate
     from keras_fivo.backend.jax import scan as scan
-    from keras_fivo.backend.jax import value_and_grad as value_and_grad
     from keras_fivo.backend.noise import draw as draw
 elif _NAME == "tensorflow":
     from keras_fivo.backend.tensorflow import Trainer as Trainer  # type: ignore
     from keras_fivo.backend.tensorflow import cholesky as cholesky
     from keras_fivo.backend.tensorflow import compiled as compiled
+    from keras_fivo.backend.tensorflow import differentiate as _differentiate
     from keras_fivo.backend.tensorflow import draw as draw
     from keras_fivo.backend.tensorflow import scan as scan
-    from keras_fivo.backend.tensorflow import value_and_grad as value_and_grad
 elif _NAME == "torch":
     from keras_fivo.backend.noise import draw as draw
     from keras_fivo.backend.torch import Trainer as Trainer  # type: ignore
     from keras_fivo.backend.torch import cholesky as cholesky
     from keras_fivo.backend.torch import compiled as compiled
+    from keras_fivo.backend.torch import differentiate as _differentiate
     from keras_fivo.backend.torch import scan as scan
-    from keras_fivo.backend.torch import value_and_grad as value_and_grad
 else:
     raise ValueError(
         "keras_fivo runs on the TensorFlow, JAX and PyTorch backends of "
@@ -39,3 +42,4 @@ else:
     )
 
 scan = _unrolling(scan)
+value_and_grad = partial(_value_and_grad, _differentiate)

@@ -3,7 +3,7 @@
 from tensorflow.linalg import cholesky as cholesky
 
 from keras_fivo.backend.tensorflow.gradients import (
-    value_and_grad as value_and_grad,
+    differentiate as differentiate,
 )
 from keras_fivo.backend.tensorflow.noise import draw as draw
 from keras_fivo.backend.tensorflow.scan import scan as scan
