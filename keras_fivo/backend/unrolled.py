@@ -1,4 +1,4 @@
-"""A scan written out step by step, for programs that are exported."""
+"""A scan written out step by step: plain, or for exported programs."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,6 +13,37 @@ class _Mode:
     """An attribute, as PyTorch's tracing knows no context variables."""
 
     active = False
+
+
+def write_out(
+    step: Callable[[Nested, Nested], tuple[Nested, Nested]],
+    carry: Nested,
+    inputs: Nested,
+    reverse: bool = False,
+) -> tuple[Nested, Nested]:
+    """Runs `step` along the first axis of `inputs` in a loop of Python.
+
+    Args:
+        step: Takes the carry and one step of the inputs, returns the next
+            carry and outputs.
+        carry: Nested tensors.
+        inputs: Nested tensors `(time, ...)`; time is known.
+        reverse: Whether the last step comes first.
+
+    Returns:
+        The last carry; and the outputs, `(time, ...)`.
+    """
+    columns = [ops.unstack(x, axis=0) for x in keras.tree.flatten(inputs)]
+    times = range(len(columns[0]))
+    start, structure, rows = carry, None, []
+    for time in reversed(times) if reverse else times:
+        now = keras.tree.pack_sequence_as(inputs, [x[time] for x in columns])
+        carry, structure = step(carry, now)
+        rows.append(keras.tree.flatten(structure))
+    keras.tree.assert_same_structure(start, carry)
+    ordered = rows[::-1] if reverse else rows
+    stacked = [ops.stack(column) for column in zip(*ordered, strict=True)]
+    return carry, keras.tree.pack_sequence_as(structure, stacked)
 
 
 @contextlib.contextmanager
@@ -37,16 +68,7 @@ def unrolling(scan: Callable) -> Callable:
     ) -> tuple[Nested, Nested]:
         if not _Mode.active:
             return scan(step, carry, inputs, reverse)
-        num_steps = int(keras.tree.flatten(inputs)[0].shape[0])
-        outputs: list = [None] * num_steps
-        order = range(num_steps)
-        for t in reversed(order) if reverse else order:
-            now = keras.tree.map_structure(lambda x, t=t: x[t], inputs)
-            carry, outputs[t] = step(carry, now)
-        stacked = keras.tree.map_structure(
-            lambda *values: ops.stack(values), *outputs
-        )
-        return carry, stacked
+        return write_out(step, carry, inputs, reverse)
 
     chosen.__doc__ = scan.__doc__
     return chosen

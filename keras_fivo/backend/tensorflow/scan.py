@@ -27,6 +27,7 @@ from keras_fivo.backend.tensorflow.stacks import (
     stack_up,
     unstack,
 )
+from keras_fivo.backend.unrolled import write_out
 from keras_fivo.types import Nested
 
 
@@ -43,7 +44,7 @@ def scan(
     carry = tf.nest.map_structure(tf.convert_to_tensor, carry)
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     if tf.executing_eagerly():
-        return _python_loop(step, carry, inputs, reverse)
+        return write_out(step, carry, inputs, reverse)
     # TensorFlow prepares second derivatives of a loop inside a loop.
     inner = in_step()
     products = Products(_multiply)
@@ -72,21 +73,6 @@ def scan(
         return lifted(values, None, carry, now)[:2]
 
     return _loop(run, carry, inputs, like, reverse)[:2]
-
-
-def _python_loop(
-    step: Callable, carry: Nested, inputs: Nested, reverse: bool
-) -> tuple[Nested, Nested]:
-    times = range(tf.nest.flatten(inputs)[0].shape[0])
-    outputs: list = []
-    for time in reversed(times) if reverse else times:
-        now = tf.nest.map_structure(lambda x, time=time: x[time], inputs)
-        new_carry, kept = step(carry, now)
-        tf.nest.assert_same_structure(carry, new_carry)
-        carry = new_carry
-        outputs.append(kept)
-    ordered = outputs[::-1] if reverse else outputs
-    return carry, tf.nest.map_structure(lambda *x: tf.stack(x), *ordered)
 
 
 class _InsideError(Exception):

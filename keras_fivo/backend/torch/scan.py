@@ -9,6 +9,7 @@ import torch
 from keras_fivo.backend.torch import execution
 from keras_fivo.backend.torch.recorder import Untraceable
 from keras_fivo.backend.torch.recording import record
+from keras_fivo.backend.unrolled import write_out
 from keras_fivo.types import Nested
 
 try:
@@ -34,14 +35,14 @@ def scan(
     columns = keras.tree.flatten(inputs)
     mode = execution.current()
     if mode == "plain" or len(columns[0]) < 3:
-        return plain_scan(step, carry, inputs, reverse)
+        return write_out(step, carry, inputs, reverse)
     first = keras.tree.pack_sequence_as(inputs, [x[0] for x in columns])
     try:
         recording = record(step, carry, first)
         program = find_program(recording, carry, first, mode)
     except Untraceable as reason:
         execution.say_plain(reason)
-        return plain_scan(step, carry, inputs, reverse)
+        return write_out(step, carry, inputs, reverse)
     final, outputs = program.run(
         keras.tree.flatten(carry), columns, recording.captured, reverse
     )
@@ -49,23 +50,3 @@ def scan(
         keras.tree.pack_sequence_as(carry, final),
         keras.tree.pack_sequence_as(recording.structure, outputs),
     )
-
-
-def plain_scan(
-    step: Callable[[Nested, Nested], tuple[Nested, Nested]],
-    carry: Nested,
-    inputs: Nested,
-    reverse: bool = False,
-) -> tuple[Nested, Nested]:
-    """The same as a loop in Python."""
-    columns = [x.unbind(0) for x in keras.tree.flatten(inputs)]
-    times = range(len(columns[0]))
-    outputs, structure = [], None
-    for time in reversed(times) if reverse else times:
-        now = keras.tree.pack_sequence_as(inputs, [c[time] for c in columns])
-        carry, structure = step(carry, now)
-        outputs.append(keras.tree.flatten(structure))
-    if reverse:
-        outputs.reverse()
-    stacked = [torch.stack(column) for column in zip(*outputs, strict=True)]
-    return carry, keras.tree.pack_sequence_as(structure, stacked)
