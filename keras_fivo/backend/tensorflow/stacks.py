@@ -20,7 +20,9 @@ def element_of(tensor: Any) -> tf.TensorSpec:
 def unstack(tensors: list) -> list:
     """Stacks of what lies along the first axis, the last on top."""
     return [
-        _raw.TensorListFromTensor(tensor=x, element_shape=_sizes(element_of(x)))
+        _raw.TensorListFromTensor(
+            tensor=x, element_shape=_form(element_of(x))["element_shape"]
+        )
         for x in tensors
     ]
 
@@ -28,11 +30,7 @@ def unstack(tensors: list) -> list:
 def make_empty(elements: list, num_steps: Any) -> list:
     """Stacks to push so many elements on."""
     return [
-        _raw.EmptyTensorList(
-            element_shape=_sizes(x),
-            max_num_elements=num_steps,
-            element_dtype=x.dtype,
-        )
+        _raw.EmptyTensorList(max_num_elements=num_steps, **_form(x))
         for x in elements
     ]
 
@@ -40,11 +38,7 @@ def make_empty(elements: list, num_steps: Any) -> list:
 def make_reserved(elements: list, num_steps: Any) -> list:
     """Stacks of so many elements to put values in the place of."""
     return [
-        _raw.TensorListReserve(
-            element_shape=_sizes(x),
-            num_elements=num_steps,
-            element_dtype=x.dtype,
-        )
+        _raw.TensorListReserve(num_elements=num_steps, **_form(x))
         for x in elements
     ]
 
@@ -52,9 +46,7 @@ def make_reserved(elements: list, num_steps: Any) -> list:
 def pop(stacks: list, elements: list) -> tuple[list, list]:
     """The stacks without their last elements, and those."""
     pairs = [
-        _raw.TensorListPopBack(
-            input_handle=stack, element_shape=_sizes(x), element_dtype=x.dtype
-        )
+        _raw.TensorListPopBack(input_handle=stack, **_form(x))
         for stack, x in zip(stacks, elements, strict=True)
     ]
     values = [
@@ -88,14 +80,17 @@ def stack_up(stacks: list, elements: list, num_steps: Any) -> list:
     return [
         _raw.TensorListStack(
             input_handle=stack,
-            element_shape=_sizes(x),
-            element_dtype=x.dtype,
+            **_form(x),
             num_elements=num_steps if isinstance(num_steps, int) else -1,
         )
         for stack, x in zip(stacks, elements, strict=True)
     ]
 
 
-def _sizes(element: Any) -> Any:
+def _form(element: Any) -> dict:
+    """What operations on stacks take to know their elements."""
     sizes = [-1 if n is None else n for n in element.shape]
-    return tf.constant(sizes, "int32")
+    return {
+        "element_shape": tf.constant(sizes, "int32"),
+        "element_dtype": element.dtype,
+    }
