@@ -56,14 +56,9 @@ class AutoregressiveBernoulliHead(BernoulliHead):
         """Log odds and hidden units."""
         return self.event_dim + self.autoregressive_units
 
-    def build(
-        self,
-        input_dims: Sequence[int] | None,
-        event_dim: int | None = None,
-        hidden_units: Sequence[int] = (),
-    ) -> None:
-        """Creates the weights; see `Head.build`."""
-        super().build(input_dims, event_dim, hidden_units)
+    def build_weights(self) -> None:
+        """Creates the weights; see `Head.build_weights`."""
+        super().build_weights()
         entries, units = self.event_dim, self.autoregressive_units
         shapes = {
             "input": ((entries, units), "glorot_uniform"),

@@ -1,6 +1,5 @@
 """What heads with a bias taken from the data have in common."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from keras_fivo.heads.head import Head
@@ -14,22 +13,9 @@ class BiasedHead(Head):
     where an independent model of the data would end.
     """
 
-    def build(
-        self,
-        input_dims: Sequence[int] | None,
-        event_dim: int | None = None,
-        hidden_units: Sequence[int] = (),
-    ) -> None:
-        """Creates the weights; see `Head.build`."""
-        super().build(input_dims, event_dim, hidden_units)
-        self.initial_bias = self.add_weight(
-            name="initial_bias",
-            shape=(self.event_dim,),
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-            dtype="float32",
-        )
+    def build_weights(self) -> None:
+        """Creates the weights; see `Head.build_weights`."""
+        self.initial_bias = self.add_data_weight("initial_bias", "zeros")
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Sets the initial bias; see `bias_from_mean`."""

@@ -1,6 +1,5 @@
 """What heads for counts share."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,26 +18,10 @@ class CountHead(BiasedHead):
     the means begin within the range of the data, however large they are.
     """
 
-    def build(
-        self,
-        input_dims: Sequence[int] | None,
-        event_dim: int | None = None,
-        hidden_units: Sequence[int] = (),
-    ) -> None:
-        """Creates the weights; see `Head.build`."""
-        super().build(input_dims, event_dim, hidden_units)
-        self.spread = self.add_data_weight("spread")
-
-    def add_data_weight(self, name: str) -> Any:
-        """Creates a weight `(event_dim,)` of ones that is not trained."""
-        return self.add_weight(
-            name=name,
-            shape=(self.event_dim,),
-            initializer="ones",
-            trainable=False,
-            autocast=False,
-            dtype="float32",
-        )
+    def build_weights(self) -> None:
+        """Creates the weights; see `Head.build_weights`."""
+        super().build_weights()
+        self.spread = self.add_data_weight("spread", "ones")
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Starts from the mean, and the spread if it is given."""

@@ -69,17 +69,31 @@ class Head(keras.layers.Layer):
                 f"{self.event_dim}. Received: data with {event_dim} "
                 "features. Pass the head that size, or leave it out."
             )
-        if input_dims is None:
-            return
-        if self.hidden_units is not None:
-            hidden_units = self.hidden_units
-        self.network = Network(
-            [*hidden_units, self.output_dim],
-            activation=self.activation,
-            dtype=self.dtype_policy,
-            name="network",
+        if input_dims is not None:
+            if self.hidden_units is not None:
+                hidden_units = self.hidden_units
+            self.network = Network(
+                [*hidden_units, self.output_dim],
+                activation=self.activation,
+                dtype=self.dtype_policy,
+                name="network",
+            )
+            self.network.build(input_dims)
+        self.build_weights()
+
+    def build_weights(self) -> None:
+        """Creates the weights beside the network's; `event_dim` is known."""
+
+    def add_data_weight(self, name: str, initializer: str) -> Any:
+        """Creates a weight `(event_dim,)` that `adapt` sets, not training."""
+        return self.add_weight(
+            name=name,
+            shape=(self.event_dim,),
+            initializer=initializer,
+            trainable=False,
+            autocast=False,
+            dtype="float32",
         )
-        self.network.build(input_dims)
 
     def get_build_config(self) -> None:
         """The owner builds its heads."""

@@ -1,6 +1,5 @@
 """A head for counts more dispersed than the Poisson's."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -34,15 +33,10 @@ class NegativeBinomialHead(CountHead):
     outputs_per_entry = 2
     distribution_class = NegativeBinomial
 
-    def build(
-        self,
-        input_dims: Sequence[int] | None,
-        event_dim: int | None = None,
-        hidden_units: Sequence[int] = (),
-    ) -> None:
-        """Creates the weights; see `Head.build`."""
-        super().build(input_dims, event_dim, hidden_units)
-        self.dispersion = self.add_data_weight("dispersion")
+    def build_weights(self) -> None:
+        """Creates the weights; see `Head.build_weights`."""
+        super().build_weights()
+        self.dispersion = self.add_data_weight("dispersion", "ones")
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Starts from the mean and the variance of the data."""

@@ -69,29 +69,11 @@ class ScaledHead(Head):
             )
         self.scale_form = scale_form
 
-    def build(
-        self,
-        input_dims: Sequence[int] | None,
-        event_dim: int | None = None,
-        hidden_units: Sequence[int] = (),
-    ) -> None:
-        """Creates the weights; see `Head.build`."""
-        super().build(input_dims, event_dim, hidden_units)
+    def build_weights(self) -> None:
+        """Creates the weights; see `Head.build_weights`."""
         if self.adaptive:
-            self.location, self.scale = (
-                self.add_weight(
-                    name=name,
-                    shape=(self.event_dim,),
-                    initializer=initializer,
-                    trainable=False,
-                    autocast=False,
-                    dtype="float32",
-                )
-                for name, initializer in (
-                    ("location", "zeros"),
-                    ("scale", "ones"),
-                )
-            )
+            self.location = self.add_data_weight("location", "zeros")
+            self.scale = self.add_data_weight("scale", "ones")
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Takes the location and the scale from the data, if it is given."""
