@@ -5,6 +5,15 @@ from typing import Any
 import numpy as np
 
 
+def check_num_features(expected: int, received: int) -> None:
+    """Raises an error for data of another width than a cell was made for."""
+    if received != expected:
+        raise ValueError(
+            f"The cell was made for {expected} features. "
+            f"Received: data with {received}. Pass `num_features`."
+        )
+
+
 def check_count(name: str, value: Any, least: int = 1) -> int:
     """Returns a number of things as an integer.
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo.cells.latent_cell import LatentCell
-from keras_fivo.checks import check_count
+from keras_fivo.checks import check_count, check_num_features
 from keras_fivo.distributions import Distribution, Normal
 from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Tensor
@@ -76,12 +76,7 @@ class StochasticVolatilityCell(LatentCell):
 
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights: the place where a cell of one's own does."""
-        if observation_dim != self.num_features:
-            raise ValueError(
-                f"The cell was made for {self.num_features} features. "
-                f"Received: data with {observation_dim}. Pass "
-                "`num_features`."
-            )
+        check_num_features(self.num_features, observation_dim)
         starts = {
             "mu": 0.0,
             # Inverses of the sigmoid and of the softplus.

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_fivo.cells.chain_weights import ChainWeights
 from keras_fivo.cells.linear_gaussian import LinearGaussianCell
-from keras_fivo.checks import check_count
+from keras_fivo.checks import check_count, check_num_features
 from keras_fivo.types import Tensor
 
 SCALES = {"level": 0.3, "slope": 0.03, "season": 0.03, "observation": 0.5}
@@ -98,12 +98,7 @@ class StructuralCell(LinearGaussianCell):
 
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights."""
-        if observation_dim != self.num_features:
-            raise ValueError(
-                f"The cell was made for {self.num_features} features. "
-                f"Received: data with {observation_dim}. Pass "
-                "`num_features`."
-            )
+        check_num_features(self.num_features, observation_dim)
         super().build_parts(observation_dim, control_dim)
 
     def get_config(self) -> dict:

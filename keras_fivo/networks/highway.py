@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.networks.sizes import check_entries
+from keras_fivo.networks.sizes import check_entries, check_units
 from keras_fivo.types import Tensor
 
 
@@ -30,12 +30,7 @@ class HighwayNetwork(keras.layers.Layer):
         self, units: Sequence[int], activation: Any = "elu", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if not units or any(int(size) < 1 for size in units):
-            raise ValueError(
-                "`units` must be one or more positive sizes. "
-                f"Received: units={units!r}"
-            )
-        self.units = [int(size) for size in units]
+        self.units = check_units(units)
         self.activation = keras.activations.get(activation)
 
     def build(self, input_dim: int) -> None:

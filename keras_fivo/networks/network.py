@@ -8,10 +8,8 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.networks.sizes import check_entries
+from keras_fivo.networks.sizes import check_entries, check_units
 from keras_fivo.types import Tensor
-
-_MAX_LAYERS = 100
 
 Projected = dict[tuple[int, ...], Tensor]
 """What the first layer takes of some inputs, by the places of these."""
@@ -39,17 +37,7 @@ class Network(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not units or any(int(size) < 1 for size in units):
-            raise ValueError(
-                "`units` must be one or more positive sizes. "
-                f"Received: units={units!r}"
-            )
-        if len(units) > _MAX_LAYERS:
-            raise ValueError(
-                f"`units` must be the sizes of at most {_MAX_LAYERS} layers. "
-                f"Received: units of length {len(units)}"
-            )
-        self.units = [int(size) for size in units]
+        self.units = check_units(units)
         self.activation = keras.activations.get(activation)
         self.activate_output = activate_output
         self.dense = [
