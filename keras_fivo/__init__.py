@@ -78,6 +78,7 @@ from keras_fivo.learned_rules import run_base as run_base
 from keras_fivo.networks import HighwayNetwork as HighwayNetwork
 from keras_fivo.networks import Network as Network
 from keras_fivo.networks import clipped_leaky_relu as clipped_leaky_relu
+from keras_fivo.presets import preset_folder as preset_folder
 from keras_fivo.proposals import (
     ExactFilteringProposal as ExactFilteringProposal,
 )

@@ -35,10 +35,13 @@ class DataSet:
         settings: What `fit` is told where nothing else is said; its `data` is
             the name.
         about: One line for the list of data sets.
+        licence: Sentence on who made the data, and on what terms they are
+            used, for model cards.
     """
 
     settings: FitSettings
     about: str
+    licence: str = "that of your own data."
 
 
 class Recipe(Generic[Data]):
@@ -61,6 +64,8 @@ class Recipe(Generic[Data]):
             setting.
         searched: Names of the settings that a search changes if it is told
             nothing else.
+        intended_use: What models are good for, for model cards.
+        limits: What they are not good for, for model cards.
         has_bounds: Whether models are trained with bounds, and so can be
             evaluated and sampled.
     """
@@ -70,6 +75,8 @@ class Recipe(Generic[Data]):
     sample_settings: ClassVar[SampleSettings] = SampleSettings()
     sample_help: ClassVar[str] = "Continues the beginnings of sequences."
     prepare_help: ClassVar[str] = ""
+    intended_use: ClassVar[str] = "Experiments with models of sequences."
+    limits: ClassVar[str] = "It knows no data but those it was trained on."
     has_bounds: ClassVar[bool] = True
     choices: ClassVar[Mapping[str, Sequence[Any]]] = {
         "bound": ("elbo", "iwae", "fivo"),
@@ -223,6 +230,14 @@ class Recipe(Generic[Data]):
     def baseline(self, data: Data, split: str) -> tuple[str, float] | None:
         """Returns the name of a simple predictor and its nats per step."""
         return None
+
+    def parts(self, data: Data, split: str) -> dict[str, list[int]]:
+        """Returns parts of a split that `evaluate` tells of by themselves.
+
+        Returns:
+            A dict from what a part is to the positions of its sequences.
+        """
+        return {}
 
     def after_evaluation(
         self,

@@ -46,15 +46,18 @@ def recipe_of_run(given: Mapping[str, str]) -> Recipe:
     """Returns the recipe of a run, by its data or by its record.
 
     Args:
-        given: Texts of a command line: `data`, and `run`, a folder or a
-            `.keras` file.
+        given: Texts of a command line: `data`, and `run`, a folder, a
+            `.keras` file or a preset.
     """
+    from recipes.presets.finding import find_preset
     from recipes.training.run_folder import RunFolder
 
     data = given.get("data")
     if data is None and given.get("run"):
         path = pathlib.Path(given["run"]).expanduser()
         folder = path.parent if path.suffix == ".keras" else path
+        if not folder.exists():
+            folder = find_preset(given["run"]) or folder
         record = RunFolder(folder).read_record()
         data = record and record["settings"].get("data")
     return recipe_of(data)

@@ -16,7 +16,7 @@ from keras_fivo.presets.sources import (
     METADATA,
     WEIGHTS,
     digest,
-    find_folder,
+    preset_folder,
     read_json,
 )
 
@@ -126,7 +126,7 @@ def load_preset(model_class: type, preset: Any) -> Any:
             holds another kind of model.
         ImportError: If the library that fetches it is not installed.
     """
-    folder = find_folder(preset, model_class.__name__)
+    folder = preset_folder(preset, model_class.__name__)
     config = read_json(folder / CONFIG)
     found = config.get("registered_name")
     if found != keras.saving.get_registered_name(model_class):

@@ -33,16 +33,19 @@ def builtin_presets(class_name: str) -> dict[str, dict]:
     return found
 
 
-def find_folder(preset: Any, class_name: str) -> pathlib.Path:
+def preset_folder(
+    preset: Any, class_name: str = "LatentSequenceModel"
+) -> pathlib.Path:
     """Returns the folder of a preset, which it fetches if need be.
 
     Args:
         preset: Name of a shipped preset, path of a folder, or handle that
             begins with `"hf://"` or `"kaggle://"`.
-        class_name: Name of the class that is asked for, for the errors.
+        class_name: Name of the class whose presets an error lists. Default:
+            `"LatentSequenceModel"`.
 
     Raises:
-        ValueError: If there is no such preset.
+        ValueError: If there is no such preset, or it was changed.
         ImportError: If the library that fetches it is not installed.
     """
     text = str(preset)

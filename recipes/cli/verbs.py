@@ -10,6 +10,8 @@ from typing import Any, cast
 from recipes.benchmark.program import BENCHMARK
 from recipes.cli.demo import DEMO
 from recipes.errors import RecipeError, told_to_the_user
+from recipes.presets.config import GallerySettings, PresetSettings
+from recipes.presets.finding import record_of_preset, same_architecture
 from recipes.recipe import Recipe
 from recipes.registry import RECIPES, recipe_of, recipe_of_run
 from recipes.settings.base import Settings
@@ -27,13 +29,15 @@ depend on the data: `python -m recipes fit DATA --help` shows them, and
 
   python -m recipes fit bach
   python -m recipes fit jsb data_path=jsb.npz bound=fivo num_particles=4 \\
-      run=runs/jsb-fivo"""
+      run=runs/jsb-fivo
+  python -m recipes fit bach preset=bach-vrnn learning_rate=1e-4"""
 _EVALUATE = """\
 Prints the three bounds of the best model of a run, in nats per step (sum of
 bounds / sum of lengths) and per sequence, beside a simple baseline.
 
   python -m recipes evaluate runs/jsb-fivo
-  python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16"""
+  python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16
+  python -m recipes evaluate bach-vrnn"""
 _TUNE = """\
 Searches for settings whose validation bound is best. Judges all trials by one
 bound with the same particles and noise, whatever they are trained with. Limits
@@ -44,6 +48,22 @@ Keeps the best model as best.keras.
   python -m recipes tune bach trials=12 minutes=3
   python -m recipes tune jsb data_path=jsb.npz search=learning_rate,dropout \\
       bound=fivo num_particles=4 algorithm=random"""
+
+_PRESET = """\
+Makes a preset of a finished run: a folder with the weights, the configuration,
+hashes of both, and a model card that tells the data, the command and the three
+bounds on the test split. `from_preset` loads it by its path, and a hub takes it
+as it is.
+
+  python -m recipes preset runs/bach-vrnn-fivo name=chorales
+  python -m recipes evaluate presets/chorales
+  python -m recipes fit bach preset=presets/chorales learning_rate=1e-4"""
+_GALLERY = """\
+Writes gallery.md, a table of presets with what their cards say, and the
+pictures that are beside it.
+
+  python -m recipes gallery
+  python -m recipes gallery presets=presets output=."""
 
 _FORECAST = """\
 Forecasts each series of a table: fits where that is still to be done, and
@@ -118,6 +138,18 @@ def _sample(settings: Any) -> None:
     run_sample(settings)
 
 
+def _preset(settings: PresetSettings) -> None:
+    from recipes.presets.making import run_preset
+
+    run_preset(settings)
+
+
+def _gallery(settings: GallerySettings) -> None:
+    from recipes.presets.gallery import run_gallery
+
+    run_gallery(settings)
+
+
 def _tune(settings: Any) -> None:
     recipe_of(settings.data).tune(settings)
 
@@ -134,19 +166,23 @@ def _usual(verb: str) -> Callable[[Given], Settings]:
     """What a verb is told where nothing else is said, by the data it is about.
 
     A table's file may stand where a data set is named; what is given then says
-    which is which.
+    which is which. A preset that is named says what is not given.
     """
 
     def defaults(given: Given) -> Settings:
         if given.get("data", "").endswith(_TABLES):
             cast(dict, given).update(data="table", data_path=given["data"])
+        preset = given.get("preset")
+        record = record_of_preset(preset) if preset else None
+        if record and "data" not in given:
+            cast(dict, given).update(data=record["settings"]["data"])
         of_tables = verb in ("forecast", "backtest")
         data = given.get("data", "table" if of_tables else "")
         recipe = recipe_of(data)
         if of_tables and recipe.has_bounds:
             getattr(recipe, verb)(recipe.fit_settings(data))
         settings: Settings = getattr(recipe, f"{verb}_settings")(data)
-        return settings
+        return same_architecture(settings, record) if record else settings
 
     return defaults
 
@@ -198,6 +234,21 @@ _PROGRAMS = (
         _usual("tune"),
         _tune,
         positional="data",
+    ),
+    Program(
+        "python -m recipes preset",
+        "Makes a folder to share of a run: weights and a model card.",
+        _PRESET,
+        PresetSettings(),
+        _preset,
+        positional="run",
+    ),
+    Program(
+        "python -m recipes gallery",
+        "Writes a page of presets, from their cards.",
+        _GALLERY,
+        GallerySettings(),
+        _gallery,
     ),
     Program(
         "python -m recipes forecast",

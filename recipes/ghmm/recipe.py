@@ -26,8 +26,15 @@ class GaussianChain(Recipe[Chains]):
                 updates=4_000,
             ),
             "a simulated Gaussian chain, whose log evidence is known exactly",
+            "simulated by this project, Apache 2.0.",
         ),
     )
+    intended_use = (
+        "Holding bounds and smoothers against exact answers: the chain is "
+        "given, the proposal is learned. Input: `(batch, steps, 1)`, at most "
+        "20 steps where the proposal is linear."
+    )
+    limits = "It is a model of its own simulation and of nothing else."
     sample_settings: ClassVar[AnySampleSettings] = SampleSettings(
         num_prefixes=2, sample_length=8, num_particles=32
     )

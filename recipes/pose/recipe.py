@@ -27,11 +27,22 @@ class Pose(Recipe[Poses]):
         DataSet(
             _USUAL.changed(data="figures", num_buckets=1),
             "synthetic figures that walk, jump and wave; no download",
+            "simulated by this project, Apache 2.0.",
         ),
         DataSet(
             _USUAL.changed(data="pose"),
             "human poses of your own: 32 joints in a .pkl or .npz",
         ),
+    )
+    intended_use = (
+        "A quick example of a model of motion: continuing a figure, filtering "
+        "one whose joints are partly missing, starting a training on other "
+        "poses of 32 joints. Input: `(batch, steps, 64)` in metres, all x "
+        "before all y."
+    )
+    limits = (
+        "The figures are simulated, and no human moves so. After a second or "
+        "two continuations slow down and shrink."
     )
     sample_settings: ClassVar[AnySampleSettings] = SampleSettings(
         num_prefixes=5, prefix_length=16, sample_length=32, num_samples=1

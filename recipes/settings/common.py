@@ -13,6 +13,7 @@ from recipes.settings.base import (
     FilePath,
     FolderPath,
     Fraction,
+    Metavar,
     Natural,
     NaturalFloat,
     Positive,
@@ -50,6 +51,9 @@ class ModelSettings(Settings):
     """The cell and its networks."""
 
     heading: ClassVar[str] = "Model"
+    preset: Annotated[str, Metavar("PRESET")] | None = None
+    """Preset whose weights training begins with, and whose cell and emission
+    are those of the model. If it is not set, weights begin at random."""
     model: Cell = "vrnn"
     """Cell of the model."""
     latent_dim: Positive = 32
@@ -210,7 +214,8 @@ class TrainedSettings(Settings):
 
     heading: ClassVar[str] = "Model and data"
     run: FolderPath = ""
-    """Folder of a run, or a .keras file."""
+    """Folder of a run, a .keras file, or a preset: the name of a shipped one,
+    its folder, or a handle such as hf://someone/model."""
     data: str | None = None
     """Name of the data set. If it is not set, the one of the training."""
     data_path: FilePath | None = None

@@ -49,19 +49,33 @@ class Speech(Recipe[SpeechData]):
         DataSet(
             _USUAL.changed(data="digits", units=128, clip_seconds=None),
             "3,000 spoken digits, 8 kHz; fetched with git",
+            "CC BY-SA 4.0, the Free Spoken Digit Dataset (Jakobovski et al.).",
         ),
         DataSet(
             _USUAL.changed(data="timit"),
             "6,300 read sentences, 16 kHz; licensed, from a path of yours",
+            "that of the Linguistic Data Consortium.",
         ),
         DataSet(
             _USUAL.changed(data="ljspeech"),
             "one voice; `prepare speech corpus=ljspeech` downloads 2.7 GB",
+            "public domain, LJSpeech (Ito and Johnson, 2017).",
         ),
         DataSet(
             _USUAL.changed(data="speech"),
             "any recordings: data_path=FILE that `prepare speech` made",
         ),
+    )
+    intended_use = (
+        "Experiments with models of raw sound: comparing bounds, finding where "
+        "a recording is unlike speech (`anomaly_scores`), starting a "
+        "training on other recordings. Input: `(batch, steps, 200)`, 16-bit "
+        "samples less the mean of train, by its deviation."
+    )
+    limits = (
+        "It makes no intelligible speech: samples are as loud as speech, and "
+        "noisy. It knows six speakers and ten words, at 8 kHz. It must not be "
+        "used to tell who speaks."
     )
     sample_settings = SampleSettings(
         num_prefixes=3, prefix_length=8, sample_length=24, num_samples=3

@@ -53,8 +53,8 @@ def evaluate_bounds(
         say: Called with what is being done. Default: `print`.
 
     Returns:
-        A dict from bound to `bound_per_step` and `bound_per_sequence`, in
-        nats, `ess`, `resampling_rate` and `seconds`.
+        A dict from bound to `bound_per_step`, `bound_per_sequence` and
+        `kl_per_step`, in nats, `ess`, `resampling_rate` and `seconds`.
     """
     model.compile()
     model.evaluation_seed = seed
@@ -64,59 +64,68 @@ def evaluate_bounds(
         start = time.monotonic()
         model.evaluation_bound = build_bound(name, num_particles, resampling)
         values = model.evaluate(batches, return_dict=True, verbose=0)
-        wanted = ("bound_per_step", "bound_per_sequence", "ess")
-        found[name] = {
-            key: float(values[key]) for key in (*wanted, "resampling_rate")
-        }
+        wanted = ("bound_per_step", "bound_per_sequence", "kl_per_step")
+        wanted += ("ess", "resampling_rate")
+        found[name] = {key: float(values[key]) for key in wanted}
         found[name]["seconds"] = round(time.monotonic() - start, 2)
         say(f" {found[name]['seconds']:.0f} s")
     return found
 
 
 def bound_table(content: dict[str, Any]) -> str:
-    """Returns the bounds and the baseline as text."""
-    head = "nats, higher is better"
-    lines = ["", f"{head:<24} {'per step':>10} {'per sequence':>14} {'ESS':>8}"]
+    """Returns the bounds and the baseline as text.
+
+    Beside each bound are KL(q || p) per step, in nats, and the effective
+    sample size, means over the particles of the bound.
+    """
+    head = f"{'nats, higher is better':<24} {'per step':>10} "
+    lines = ["", f"{head}{'per sequence':>14} {'KL':>8} {'ESS':>8}"]
     rows = {name.upper(): row for name, row in content["bounds"].items()}
     if "baseline" in content:
         rows[content["baseline"]["name"]] = content["baseline"]
     for name, row in rows.items():
         # The ELBO weighs no particles against each other.
         ess = f" {row['ess']:>8.1f}" if name != "ELBO" and "ess" in row else ""
+        kl = f" {row['kl_per_step']:>8.3f}" if "kl_per_step" in row else ""
         lines.append(
             f"{name:<24} {row['bound_per_step']:>10.3f} "
-            f"{row['bound_per_sequence']:>14.1f}{ess}"
+            f"{row['bound_per_sequence']:>14.1f}{kl}{ess}"
         )
+    for part in content.get("parts", []):
+        lines.append(
+            f"{part['sequences']} {part['name']}, {part['steps']} steps"
+        )
+        for name, row in part["bounds"].items():
+            lines.append(
+                f"{'  ' + name.upper():<24} {row['bound_per_step']:>10.3f} "
+                f"{row['bound_per_sequence']:>14.1f} {row['kl_per_step']:>8.3f}"
+            )
     return "\n".join(lines) + "\n"
 
 
 def _evaluate(trained: Trained, settings: EvaluateSettings) -> dict[str, Any]:
     split, num_particles = settings.split, settings.num_particles
     sequences = trained.sequences.split(split)
-    steps = int(lengths_of(sequences).sum())
-    print(
-        f"{trained.model_path} on the {split} split of {trained.data}: "
-        f"{len(sequences)} sequences, {steps} steps; {num_particles} particles"
-    )
-    batches = trained.recipe.evaluation_batches(
-        sequences, num_particles, trained.model.cell.latent_dim
-    )
     content = {
         "model": str(trained.model_path),
         "data": trained.data,
         "split": split,
         "num_particles": num_particles,
         "seed": settings.seed,
-        "sequences": len(sequences),
-        "steps": steps,
-        "bounds": evaluate_bounds(
-            trained.model,
-            batches,
-            num_particles,
-            trained.trained_with,
-            settings.seed,
-        ),
     }
+    steps = int(lengths_of(sequences).sum())
+    print(
+        f"{trained.model_path} on the {split} split of {trained.data}: "
+        f"{len(sequences)} sequences, {steps} steps; {num_particles} particles"
+    )
+    content |= _bounds_of(trained, sequences, settings)
+    parts = trained.recipe.parts(trained.sequences, split)
+    if parts:
+        content["parts"] = [
+            {"name": name}
+            | _bounds_of(trained, [sequences[i] for i in positions], settings)
+            for name, positions in parts.items()
+        ]
     baseline = trained.recipe.baseline(trained.sequences, split)
     if baseline is not None:
         name, per_step = baseline
@@ -126,3 +135,23 @@ def _evaluate(trained: Trained, settings: EvaluateSettings) -> dict[str, Any]:
             "bound_per_sequence": per_step * steps / len(sequences),
         }
     return content
+
+
+def _bounds_of(
+    trained: Trained, sequences: Any, settings: EvaluateSettings
+) -> dict[str, Any]:
+    """The bounds of some sequences, and how many they are."""
+    batches = trained.recipe.evaluation_batches(
+        sequences, settings.num_particles, trained.model.cell.latent_dim
+    )
+    return {
+        "sequences": len(sequences),
+        "steps": int(lengths_of(sequences).sum()),
+        "bounds": evaluate_bounds(
+            trained.model,
+            batches,
+            settings.num_particles,
+            trained.trained_with,
+            settings.seed,
+        ),
+    }

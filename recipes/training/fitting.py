@@ -14,6 +14,7 @@ from recipes.recipe import Recipe
 from recipes.registry import recipe_of
 from recipes.settings.common import FitSettings
 from recipes.training.loop import train
+from recipes.training.modelling import build_for
 from recipes.training.run_folder import RunFolder
 
 Record = dict[str, Any]
@@ -111,7 +112,7 @@ def _prepare(recipe: Recipe, data: Any, settings: FitSettings) -> Any:
             settings.evaluation_particles,
             settings.latent_dim,
         )
-        model = recipe.build_model(settings, data, train_data)
+        model = build_for(recipe, data, train_data, settings)
     return model, train_data, valid_data
 
 

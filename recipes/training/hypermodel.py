@@ -11,6 +11,7 @@ from recipes.data.sequence_dataset import SetEpoch
 from recipes.recipe import Recipe
 from recipes.registry import recipe_of
 from recipes.training.loop import Limits
+from recipes.training.modelling import build_for
 from recipes.training.run_folder import MONITOR
 
 OBJECTIVE = keras_tuner.Objective(MONITOR, "max")
@@ -60,7 +61,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """Returns a compiled model, adapted to the train split."""
         settings = self.settings_at(hp)
         train_data = self.recipe.train_batches(self.data, settings)
-        return self.recipe.build_model(settings, self.data, train_data)
+        return build_for(self.recipe, self.data, train_data, settings)
 
     def fit(
         self,

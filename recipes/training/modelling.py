@@ -65,17 +65,47 @@ def build_optimizer(settings):
 
 
 def build_for(recipe, data, train, settings):
-    """A compiled model of a recipe: as it says, or the usual one.
+    """A compiled model of a recipe, with the weights that training begins with.
 
     Args:
-        recipe: The module `recipe` of a recipe.
+        recipe: `recipes.recipe.Recipe`.
         data: What its `load` gave.
         train: Batches of the training data, for `adapt`.
         settings: `FitSettings` of the recipe.
     """
-    if hasattr(recipe, "build_model"):
-        return recipe.build_model(settings, data, train)
-    return build_model(settings, train, recipe.emission(settings, data))
+    model = recipe.build_model(settings, data, train)
+    if settings.preset:
+        take_weights(model, settings.preset)
+    return model
+
+
+def take_weights(model, preset):
+    """Gives a model the weights and the centring of a preset.
+
+    Args:
+        model: A built model.
+        preset: Name, folder or handle of a preset.
+
+    Raises:
+        ValueError: There is no such preset, or its cell is another.
+    """
+    start = kf.LatentSequenceModel.from_preset(preset)
+    shapes = [
+        [tuple(weight.shape) for weight in one.cell.weights]
+        for one in (model, start)
+    ]
+    if type(model.cell) is not type(start.cell) or shapes[0] != shapes[1]:
+        raise ValueError(
+            "A model that begins with the weights of a preset must have its "
+            "cell, sizes and emission: leave them unset. Received: "
+            f"preset={preset!r}, {type(start.cell).__name__} of "
+            f"{start.cell.count_params():,} weights, for "
+            f"{type(model.cell).__name__} of {model.cell.count_params():,}"
+        )
+    for mine, theirs in zip(
+        model.cell.weights, start.cell.weights, strict=True
+    ):
+        mine.assign(theirs.value)
 
 
 def build_model(settings, train, emission):

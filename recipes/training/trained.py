@@ -6,6 +6,7 @@ from typing import Any
 
 import keras_fivo as kf
 from recipes.errors import RecipeError, told_to_the_user
+from recipes.presets.finding import find_preset
 from recipes.recipe import Recipe
 from recipes.registry import recipe_of
 from recipes.settings.common import (
@@ -23,7 +24,7 @@ class Trained:
 
     Attributes:
         model: The model.
-        model_path: Path of its file.
+        model_path: Path of its file, or of the folder of a preset.
         folder: Path of the folder to write to.
         data: Name of the data set.
         recipe: Recipe that knows the data set.
@@ -60,8 +61,8 @@ def load_trained(settings: TrainedSettings) -> Trained:
     Raises:
         RecipeError: There is no model, or no data.
     """
-    model_path = _model_path(settings.run)
-    record = RunFolder(model_path.parent).read_record()
+    model_path, source, folder = _find_model(settings.run)
+    record = RunFolder(source).read_record()
     known = record["settings"] if record else {}
     data = settings.data or known.get("data")
     if data is None:
@@ -85,11 +86,14 @@ def load_trained(settings: TrainedSettings) -> Trained:
     )
     with told_to_the_user():
         sequences = recipe.load(trained_with)
-        model = load_model(model_path)
+        if model_path.is_dir():
+            model = kf.LatentSequenceModel.from_preset(model_path)
+        else:
+            model = load_model(model_path)
     return Trained(
         model,
         model_path,
-        model_path.parent,
+        folder,
         data,
         recipe,
         sequences,
@@ -97,17 +101,25 @@ def load_trained(settings: TrainedSettings) -> Trained:
     )
 
 
-def _model_path(run: str) -> pathlib.Path:
+def _find_model(
+    run: str,
+) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
+    """The model, the folder that tells of it, and the folder to write to."""
     if not run:
         raise RecipeError(
-            "Name the folder of a run or a .keras file. "
+            "Name the folder of a run, a .keras file or a preset. "
             "Received: no `run`. `python -m recipes fit` makes one."
         )
     path = pathlib.Path(run).expanduser()
     path = path if path.suffix == ".keras" else path / "best.keras"
-    if not path.is_file():
-        raise RecipeError(
-            f"There is no trained model here: {str(path)!r} is missing. "
-            f"Received: run={run!r}. `python -m recipes fit` makes one."
-        )
-    return path
+    if path.is_file():
+        return path, path.parent, path.parent
+    preset = find_preset(run)
+    if preset is not None:
+        # A preset stays as it is: what is made with it goes elsewhere.
+        return preset, preset, pathlib.Path("runs", path.parent.name)
+    raise RecipeError(
+        f"There is no trained model here: {str(path)!r} is missing, and no "
+        f"preset has this name. Received: run={run!r}. `python -m recipes fit` "
+        "makes one."
+    )

@@ -1,0 +1,1 @@
+"""Presets: made from runs, told of by cards, shown in a gallery."""

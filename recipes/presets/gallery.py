@@ -1,0 +1,87 @@
+"""`gallery`: a page of presets, from what their cards tell."""
+
+import pathlib
+from typing import Any
+
+from recipes.errors import RecipeError, told_to_the_user
+from recipes.presets.card import bounds_table, data_set, reported_bound, summary
+from recipes.presets.config import GallerySettings
+from recipes.presets.finding import shipped_folder
+from recipes.registry import recipe_of
+from recipes.storage import atomic_path, read_json
+from recipes.training.run_folder import RunFolder
+
+_EVALUATION = "evaluation-test.json"
+_HEAD = """\
+# Gallery
+
+Trained models by name: `kf.LatentSequenceModel.from_preset(NAME)` loads one
+offline, on any backend. `python -m recipes evaluate NAME` prints its numbers,
+`sample NAME` samples from it, `fit DATA preset=NAME` goes on with its weights.
+Each has a model card, the `README.md` in its folder. This page is written by
+`python -m recipes gallery`, from the cards.
+
+| name | data | weights | KiB | trained with | test, nats per step | KL |
+|---|---|---|---|---|---|---|
+"""
+
+
+def run_gallery(settings: GallerySettings) -> pathlib.Path:
+    """Writes the page; returns its path.
+
+    Raises:
+        RecipeError: There are no presets, or one has no record.
+    """
+    root = pathlib.Path(settings.presets or shipped_folder()).expanduser()
+    folders = sorted(path.parent for path in root.glob("*/metadata.json"))
+    if not folders:
+        raise RecipeError(
+            "The folder must hold folders of presets. "
+            f"Received: presets={str(root)!r}, which holds none."
+        )
+    output = pathlib.Path(settings.output).expanduser()
+    rows, sections = [], []
+    for folder in folders:
+        row, section = _entry(folder, output)
+        rows.append(row)
+        sections.append(section)
+    page = output / "gallery.md"
+    with told_to_the_user(), atomic_path(page) as partial:
+        text = _HEAD + "\n".join(rows) + "\n\n" + "\n".join(sections)
+        partial.write_text(text, "utf-8")
+    print(f"{len(folders)} presets: {page}")
+    return page
+
+
+def _entry(folder: pathlib.Path, output: pathlib.Path) -> tuple[str, str]:
+    """The row and the section of a preset."""
+    record = RunFolder(folder).read_record()
+    if record is None:
+        raise RecipeError(
+            f"A preset must have a run.json. Received: {str(folder)!r}."
+        )
+    with told_to_the_user():
+        kinds = {"bounds": dict, "num_particles": int}
+        content: dict[str, Any] = read_json(
+            folder / _EVALUATION, "an evaluation", kinds
+        )
+    name, recipe = folder.name, recipe_of(record["settings"]["data"])
+    settings = record["settings"]
+    bound = reported_bound(record, content)
+    row = content["bounds"][bound]
+    size = sum(path.stat().st_size for path in folder.iterdir()) / 1024
+    line = (
+        f"| [`{name}`](#{name}) | `{settings['data']}` | {record['weights']:,} "
+        f"| {size:,.0f} | {settings['bound'].upper()}, "
+        f"{settings['num_particles']} | **{row['bound_per_step']:.3f}** "
+        f"({bound.upper()}) | {row['kl_per_step']:.3f} |"
+    )
+    parts = [f"## {name}", summary(recipe, record)]
+    picture = output / "gallery" / f"{name}.png"
+    if picture.is_file():
+        parts.append(f"![Samples of {name}](gallery/{picture.name})")
+    parts += [
+        bounds_table(content),
+        f"Licence of the data: {data_set(recipe, record).licence}",
+    ]
+    return line, "\n\n".join(parts) + "\n"
