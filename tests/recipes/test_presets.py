@@ -65,7 +65,7 @@ def test_a_preset_is_the_best_model_with_its_record(made):
     content = json.loads((preset / "evaluation-test.json").read_text())
     card = (preset / "README.md").read_text()
     assert f"| FIVO | {content['bounds']['fivo']['bound_per_step']:.3f}" in card
-    assert "latent_dim=4 units=8" in card and "Licence: none" in card
+    assert "latent_dim=4 units=8" in card and "Licence: not stated" in card
     model = kf.LatentSequenceModel.from_preset(preset)
     assert model.evaluation_bound.get_config() == kf.FIVO(128).get_config()
 
