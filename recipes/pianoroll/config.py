@@ -1,6 +1,8 @@
 """The settings of the piano-roll recipe that are its own."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from recipes.settings import common
 from recipes.settings.base import PositiveFloat
@@ -15,6 +17,10 @@ class FitSettings(common.FitSettings):
     emission: Emission = "bernoulli"
     """Distribution of the notes of a step: independent of each other, or each
     given the lower ones."""
+    transpose: Annotated[int, Field(ge=1, le=11)] | None = None
+    """Largest number of semitones that a training song is moved up or down by,
+    at random and anew in each epoch. If it is not set, songs keep their
+    key."""
 
 
 class SampleSettings(common.SampleSettings):

@@ -81,6 +81,20 @@ prefix, and rolls.png.
             settings.data, settings.data_path, show_progress=show_progress
         )
 
+    def train_batches(self, data: PianoRolls, settings: Any) -> Any:
+        if settings.transpose is None:
+            return super().train_batches(data, settings)
+        from recipes.pianoroll.transposing import TransposedSongs
+
+        return TransposedSongs(
+            data.split("train"),
+            transpose=settings.transpose,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            num_buckets=settings.num_buckets,
+            chunk_length=settings.chunk_length,
+        )
+
     def baseline(self, data: PianoRolls, split: str) -> tuple[str, float]:
         from recipes.pianoroll.data import independent_notes_baseline
 

@@ -3,6 +3,8 @@
 import json
 import pathlib
 import shutil
+import sys
+import types
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 import keras_fivo as kf
 from recipes.cli import main
+from recipes.errors import RecipeError
 from recipes.presets.card import model_card
 from recipes.presets.finding import find_preset, shipped_folder
 from recipes.registry import recipe_of, recipe_of_run
@@ -163,6 +166,23 @@ def test_presets_are_found_by_name_folder_and_not_otherwise(made):
     assert recipe_of_run({"run": str(mine)}).name == "pianoroll"
 
 
+def test_a_preset_on_a_hub_is_fetched(made, monkeypatch):
+    folder, asked = made / "presets" / "mine", []
+
+    def snapshot_download(handle):
+        asked.append(handle)
+        return str(folder)
+
+    hub = types.SimpleNamespace(snapshot_download=snapshot_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert find_preset("hf://someone/mine") == folder
+    assert recipe_of_run({"run": "hf://someone/mine"}).name == "pianoroll"
+    assert asked == ["someone/mine"] * 2
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(RecipeError, match="pip install huggingface_hub"):
+        find_preset("hf://someone/mine")
+
+
 def test_an_unknown_preset_is_told_the_known_ones(capsys):
     assert main(["fit", "preset=nothing"]) == 2
     error = capsys.readouterr().err
@@ -181,7 +201,9 @@ def test_the_shipped_cards_are_what_is_generated_now():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", sorted(shipped_folder().glob("*/")))
+@pytest.mark.parametrize(
+    "folder", sorted(shipped_folder().glob("*/")), ids=lambda path: path.name
+)
 def test_a_shipped_preset_reaches_the_numbers_of_its_card(folder, tmp_path):
     told = json.loads((folder / "evaluation-test.json").read_text())
     argv = ["evaluate", folder.name, f"output={tmp_path / 'bounds.json'}"]
@@ -195,8 +217,15 @@ def test_a_shipped_preset_reaches_the_numbers_of_its_card(folder, tmp_path):
     if told["data"] == "bach":
         pytest.importorskip("music21")
     assert main(argv) == 0
-    found = json.loads((tmp_path / "bounds.json").read_text())["bounds"]
-    for name, row in told["bounds"].items():
-        assert found[name]["bound_per_step"] == pytest.approx(
-            row["bound_per_step"], abs=0.02, rel=2e-4
-        )
+    found = json.loads((tmp_path / "bounds.json").read_text())
+    assert ("parts" in found) == (told["data"] == "jsb")
+    for mine, theirs in zip(
+        [found, *found.get("parts", [])],
+        [told, *told.get("parts", [])],
+        strict=True,
+    ):
+        assert mine["steps"] == theirs["steps"]
+        for name, row in theirs["bounds"].items():
+            assert mine["bounds"][name]["bound_per_step"] == pytest.approx(
+                row["bound_per_step"], abs=0.02, rel=2e-4
+            )
