@@ -62,6 +62,17 @@ def pytest_report_header(config):
     )
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _graphs_run_as_they_are():
+    """TensorFlow takes longer to optimize a graph than a test to run it."""
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": True}
+        )
+
+
 @pytest.fixture(autouse=True)
 def _same_start_for_every_test():
     """A test depends neither on those before it nor on its process."""

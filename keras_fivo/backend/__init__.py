@@ -3,6 +3,7 @@
 from functools import partial
 
 import keras
+from keras.ops import while_loop as while_loop
 
 from keras_fivo.backend.gradients import value_and_grad as _value_and_grad
 from keras_fivo.backend.products import lifted_products as lifted_products
@@ -27,6 +28,7 @@ elif _NAME == "tensorflow":
     from keras_fivo.backend.tensorflow import differentiate as _differentiate
     from keras_fivo.backend.tensorflow import draw as draw
     from keras_fivo.backend.tensorflow import scan as scan
+    from keras_fivo.backend.tensorflow import while_loop as while_loop
 elif _NAME == "torch":
     from keras_fivo.backend.noise import draw as draw
     from keras_fivo.backend.torch import Trainer as Trainer  # type: ignore

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_fivo import backend
 from keras_fivo.distributions.special import (
     TINY,
     lesser_tail,
@@ -128,7 +129,7 @@ class _Search:
         """The counts; where `done`, any."""
         start = ops.where(self.upper, self.high, self.low)
         zero = ops.convert_to_tensor(0, "int32")
-        _, edge, current, below, _ = ops.while_loop(
+        _, edge, current, below, _ = backend.while_loop(
             lambda step, *state: ops.any(self._unfinished(*state)),
             self._advance,
             (zero, start, self._mass(start), ops.zeros_like(start), done),

@@ -31,7 +31,7 @@ def rolls(count=6, steps=5, seed=0):
 def model_of(bound="fivo", optimizer=None, **compile_options):
     """A small model; the same weights and seed every time."""
     keras.utils.set_random_seed(3)
-    cell = kf.VRNNCell(latent_dim=2, units=3, emission="bernoulli")
+    cell = kf.VRNNCell(2, units=3, emission="bernoulli")
     model = kf.LatentSequenceModel(cell, bound=bound, seed=1)
     model.build({"observations": (None, None, 3), "mask": (None, None)})
     model.compile(

@@ -113,7 +113,7 @@ class PenalizedCell(kf.VRNNCell):
 
 
 def _penalized(cell_class=PenalizedCell):
-    plain = vrnn(controls=False)
+    plain = vrnn(controls=False, hidden_units=[])
     cell = cell_class.from_config(plain.get_config())
     cell.build((None, None, FEATURES))
     for variable, value in zip(cell.weights, plain.weights, strict=True):

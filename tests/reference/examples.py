@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 import keras_fivo as kf
 
@@ -20,6 +21,30 @@ def randomize(layer, seed=0, size=0.4):
     for variable in layer.trainable_variables:
         value = size * generator.standard_normal(variable.shape)
         variable.assign(value.astype("float32"))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Autoregression(kf.LatentCell):
+    """A latent that forgets, seen in noise, with weights of its own."""
+
+    def __init__(self, latent_dim=1, **kwargs):
+        super().__init__(latent_dim, **kwargs)
+
+    def build_parts(self, observation_dim, control_dim):
+        self.memory = self.add_weight(
+            name="memory", shape=(1,), initializer="ones"
+        )
+
+    def transition_distribution(self, context):
+        return kf.Normal(self.memory * context, ops.ones_like(context))
+
+    def emission_distribution(self, context, latent):
+        return kf.Normal(latent, ops.ones_like(latent))
+
+    def get_config(self):
+        config = super().get_config()
+        del config["emission"]
+        return config
 
 
 def vrnn(controls=True, **options):

@@ -11,32 +11,9 @@ from keras_fivo.testing import (
     check_distribution,
     check_proposal,
 )
+from tests.reference.examples import Autoregression
 
 OBSERVATIONS = np.random.default_rng(0).standard_normal((2, 4, 1))
-
-
-@keras.saving.register_keras_serializable(package="tests")
-class Autoregression(kf.LatentCell):
-    """A latent that forgets, seen in noise, with weights of its own."""
-
-    def __init__(self, latent_dim=1, **kwargs):
-        super().__init__(latent_dim, **kwargs)
-
-    def build_parts(self, observation_dim, control_dim):
-        self.memory = self.add_weight(
-            name="memory", shape=(1,), initializer="ones"
-        )
-
-    def transition_distribution(self, context):
-        return kf.Normal(self.memory * context, ops.ones_like(context))
-
-    def emission_distribution(self, context, latent):
-        return kf.Normal(latent, ops.ones_like(latent))
-
-    def get_config(self):
-        config = super().get_config()
-        del config["emission"]
-        return config
 
 
 @keras.saving.register_keras_serializable(package="tests")

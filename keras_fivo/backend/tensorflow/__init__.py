@@ -9,3 +9,4 @@ from keras_fivo.backend.tensorflow.noise import draw as draw
 from keras_fivo.backend.tensorflow.scan import scan as scan
 from keras_fivo.backend.tensorflow.trainer import Trainer as Trainer
 from keras_fivo.backend.tensorflow.trainer import compiled as compiled
+from keras_fivo.backend.tensorflow.while_loop import while_loop as while_loop

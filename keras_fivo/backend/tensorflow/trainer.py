@@ -23,18 +23,21 @@ class Trainer:
     def train_step(self: Any, data: Any) -> dict:
         """One update of weights, optimizer, seed and metrics."""
         replicas = self.distribute_strategy.num_replicas_in_sync
-        with tf.GradientTape(persistent=True) as tape:
+        variables = self.trainable_variables
+        # Inside a persistent tape TensorFlow prepares second derivatives of a
+        # loop, and takes twice as long to trace it.
+        several = len(self.loss_variables("loss")) < len(variables)
+        with tf.GradientTape(persistent=several) as tape:
             losses, report = self.compute_losses(data, training=True)
             scaled = {
                 name: self.optimizer.scale_loss(loss / replicas)
                 for name, loss in losses.items()
             }
-        variables = self.trainable_variables
         gradients: list = [None] * len(variables)
         for name, loss in scaled.items():
             allowed = {id(v) for v in self.loss_variables(name)}
             own = [v for v in variables if id(v) in allowed]
-            found = iter(tape.gradient(loss, own))
+            found = iter(tape.gradient(loss, own) if own else ())
             for i, variable in enumerate(variables):
                 if id(variable) in allowed:
                     gradients[i] = _add(gradients[i], next(found))
