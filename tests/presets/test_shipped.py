@@ -16,7 +16,9 @@ LARGEST = 8 * 2**20  # bytes, of all together
 
 
 def test_there_are_presets_and_they_are_small():
-    assert {"tiny-vrnn", "chain-filtering", "jsb-vrnn"} <= set(NAMES)
+    assert {"tiny-vrnn", "chain-filtering", "bach-vrnn", "jsb-vrnn"} <= set(
+        NAMES
+    )
     sizes = [path.stat().st_size for path in SHIPPED.rglob("*")]
     assert sum(sizes) <= LARGEST
 

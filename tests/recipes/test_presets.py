@@ -201,6 +201,7 @@ def test_the_shipped_cards_are_what_is_generated_now():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "folder", sorted(shipped_folder().glob("*/")), ids=lambda path: path.name
 )
