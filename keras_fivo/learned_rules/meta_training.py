@@ -46,7 +46,7 @@ class MetaTraining(backend.Trainer, keras.Model):
     persist in the base models: unbiased for the Gaussian-smoothed objective
     over whole lives, and noisier. Their batches cost no backward pass.
 
-    Batches are lists with one dict for each group: `inputs` `(updates, tasks,
+    Batches are tuples with one dict for each group: `inputs` `(updates, tasks,
     batch, inputs)`; `support` and `query` `(tasks, examples, inputs)`, with
     `support_targets` and `query_targets` `(tasks, examples, targets)`; and
     `restart` `(tasks,)`, whether a task starts with a base model that has

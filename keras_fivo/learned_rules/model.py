@@ -1,5 +1,6 @@
 """The Keras model that a rule trains without labels."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,12 @@ import numpy as np
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.learned_rules.base import BaseWeights, initial_base, run_base
+from keras_fivo.learned_rules.base import (
+    BIAS_DEVIATION,
+    KERNEL_DEVIATION,
+    BaseWeights,
+    run_base,
+)
 from keras_fivo.learned_rules.few_shot import FewShotResult, evaluate_few_shot
 from keras_fivo.learned_rules.rule import LocalUpdateRule
 from keras_fivo.presets import builtin_presets, load_preset, save_preset
@@ -75,16 +81,24 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         if self.built:
             return
         self.input_dim = int(np.prod(input_shape[1:]))
-        seed = keras.random.SeedGenerator(self.seed)
-        first = initial_base(self.input_dim, self.units, seed)
+        kernels = list(itertools.pairwise([self.input_dim, *self.units]))
+        shapes = [*kernels, *[(size,) for size in self.units], *kernels]
+        seeds = np.random.default_rng(self.seed).integers(
+            2**31, size=len(shapes)
+        )
         self._weights = [
             self.add_weight(
-                shape=value.shape,
-                initializer=lambda *_, value=value, **__: value,
+                shape=shape,
+                initializer=keras.initializers.TruncatedNormal(
+                    stddev=(
+                        KERNEL_DEVIATION if len(shape) == 2 else BIAS_DEVIATION
+                    ),
+                    seed=int(seed),
+                ),
                 trainable=False,
                 name=f"base_{i}",
             )
-            for i, value in enumerate(keras.tree.flatten(first))
+            for i, (shape, seed) in enumerate(zip(shapes, seeds, strict=True))
         ]
 
     @property

@@ -129,7 +129,7 @@ class TaskStream(keras.utils.PyDataset):
             batch = {k: np.stack([t[k] for t in tasks]) for k in tasks[0]}
             batch["inputs"] = np.swapaxes(batch["inputs"], 0, 1)
             groups.append(batch)
-        return (groups,)
+        return (tuple(groups),)
 
     def _life(self, slot, position):
         """Number and first batch of the base model that lives then."""

@@ -37,6 +37,25 @@ def test_fit_is_the_rule_batch_by_batch():
         np.testing.assert_array_equal(a, to_numpy(b))
 
 
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return (images(16)[8 * index : 8 * index + 8],)
+
+
+def test_fit_takes_a_data_set():
+    by_array = kf.LearnedRuleModel(rule(), units=(7, 5), seed=0)
+    by_batches = kf.LearnedRuleModel(by_array.rule, units=(7, 5), seed=0)
+    x = images(16)
+    by_array.fit(x, batch_size=8, shuffle=False, verbose=0)
+    by_batches.fit(Batches(), shuffle=False, verbose=0)
+    np.testing.assert_allclose(
+        by_array.predict(x), by_batches.predict(x), atol=1e-5
+    )
+
+
 def test_a_saved_model_gives_the_same_embeddings(tmp_path):
     model = kf.LearnedRuleModel(rule(), (7, 5), activation="tanh", seed=0)
     model.fit(images(), batch_size=8, verbose=0)

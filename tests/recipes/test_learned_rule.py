@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from recipes.learned_rule import glyphs, tasks
+from recipes.errors import RecipeError
+from recipes.learned_rule import evaluate, glyphs, methods, tasks
 
 GROUPS = [kf.TaskGroup(64, (5,), 2), kf.TaskGroup(196, (4,), 1)]
 
@@ -77,3 +78,53 @@ def test_a_letter_that_is_not_distorted_fills_its_box():
     rows = np.flatnonzero(image.max(1) > 128)
     assert abs(rows[-1] - rows[0] + 1 - glyphs.BOX) <= 2
     assert abs(rows.mean() - (glyphs.CANVAS - 1) / 2) <= 1
+
+
+def test_trials_are_scored_as_the_library_does():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)).astype("float32")
+    y = np.arange(60) % 4
+    found = evaluate.accuracies(x, y, 3, 2, trials=6, penalty=0.3)
+    expected = kf.evaluate_few_shot(
+        lambda v: v, x, y, 3, 2, 6, kf.RidgeProbe(0.3), seed=1
+    )
+    np.testing.assert_allclose(found, expected.trials)
+
+
+def test_principal_components_are_the_widest_directions():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 3)) * [1.0, 5.0, 2.0]
+    found = methods.principal_components(x, x, units=(9, 2))
+    centred = x - x.mean(0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    np.testing.assert_allclose(
+        np.abs(found), np.abs(centred @ directions[:2].T), atol=1e-4
+    )
+    every = methods.principal_components(x, x, units=(8,))
+    assert every.shape == (50, 3)
+
+
+def test_every_image_comes_once_before_any_comes_again():
+    x = np.arange(150, dtype="float32")[:, None]
+    batches = methods.Batches(x, 4, seed=0)
+    rows = np.concatenate([batches[i][0] for i in range(len(batches))])
+    assert sorted(rows[:150].ravel()) == sorted(x.ravel())
+    later = methods.Batches(x, 4, seed=0, start=3)
+    assert len(later) == 1
+    np.testing.assert_array_equal(later[0][0], batches[3][0])
+
+
+def test_the_table_has_a_row_for_each_method():
+    images = np.eye(10, dtype="float32")[np.arange(300) % 10]
+    letters = images, images, np.arange(300) % 10
+    entries = list(
+        evaluate.rows(letters, letters, {"units": (9,)}, [0], ["raw pixels"], 4)
+    )
+    assert [e["accuracy"] for e in entries] == [1.0] * 6
+    lines = evaluate.table(entries).splitlines()
+    assert lines[-1].startswith("| raw pixels | 1.000 ± 0.000 |")
+
+
+def test_held_out_images_that_are_missing_are_told():
+    with pytest.raises(RecipeError, match="Received: path='nowhere'"):
+        evaluate.mnist("nowhere")
