@@ -26,20 +26,22 @@ class StochasticVolatilityCell(LatentCell):
 
     The latent is the log of the variance, in the squared units of the data;
     `adapt` takes `center` from them, and starts `mu` at the log of their
-    variance. The proposal reads the observation and the log of its square:
-    the mean of the log of a squared Normal is that of its variance, up to a
-    constant.
+    variance. A learned proposal reads the observation and the log of its
+    square: the mean of the log of a squared Normal is that of its variance,
+    up to a constant.
 
     Args:
         num_features: Number of features.
         phi: Persistence at the start of training, in (0, 1).
         sigma: Standard deviation of a step of the latent, likewise.
-        proposal: A proposal or its name.
+        proposal: A proposal or its name. A learned one may carry on what it
+            adds to the transition from step to step: over a hundred steps
+            and more its gradients can explode.
         twist: A twist, its name, or None.
 
     Example:
     ```python
-    cell = kf.StochasticVolatilityCell(proposal="filtering")
+    cell = kf.StochasticVolatilityCell()
     model = kf.LatentSequenceModel(cell, kf.FIVO(num_particles=64))
     model.adapt(returns)
     model.compile(keras.optimizers.Adam(0.01))
@@ -60,7 +62,7 @@ class StochasticVolatilityCell(LatentCell):
         num_features: int = 1,
         phi: float = 0.9,
         sigma: float = 0.3,
-        proposal: Any = "filtering",
+        proposal: Any = "transition",
         twist: Any = None,
         **kwargs: Any,
     ) -> None:

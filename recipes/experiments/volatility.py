@@ -100,7 +100,7 @@ def trained(name, returns, settings, panel):
     import keras_fivo as kf
 
     keras.utils.set_random_seed(settings.seed + panel)
-    cell = kf.StochasticVolatilityCell(proposal="filtering")
+    cell = kf.StochasticVolatilityCell()
     bound = getattr(kf, name)(settings.num_particles)
     model = kf.LatentSequenceModel(cell, bound, seed=settings.seed + panel)
     model.adapt(returns)

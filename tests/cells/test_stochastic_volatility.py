@@ -24,7 +24,8 @@ def simulated(series, steps, mu=-0.5, phi=0.95, sigma=0.3, seed=0):
 
 def test_the_cell_holds_to_the_contract():
     observations = RNG.standard_normal((2, 5, 2))
-    check_cell(kf.StochasticVolatilityCell(2), observations)
+    cell = kf.StochasticVolatilityCell(2, proposal="filtering")
+    check_cell(cell, observations)
 
 
 def test_the_bound_is_that_of_an_integral_over_two_steps():

@@ -7,13 +7,9 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from keras_fivo.backend.guard import all_finite
 from keras_fivo.backend.products import without_gradients
 from keras_fivo.types import Nested
-
-
-def _all_finite(tree: Nested) -> Any:
-    leaves = jax.tree.leaves(tree)
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
 def _choose(condition: Any, new: Nested, old: Nested) -> Nested:
@@ -47,7 +43,7 @@ class Trainer:
         )
         gradients = self._sum_gradients(scaled, pull_back)
         counted = report["counted"] > 0
-        applied = _all_finite([losses, gradients]) & counted
+        applied = all_finite(losses.values(), gradients) & counted
         new_trainable, new_optimizer = self.optimizer.stateless_apply(
             optimizer_variables, gradients, trainable
         )

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_fivo.backend.guard import all_finite
 from keras_fivo.backend.products import without_gradients
 from keras_fivo.backend.tensorflow.noise import compiled_by_xla
 from keras_fivo.types import Nested
@@ -42,7 +43,7 @@ class Trainer:
                 if id(variable) in allowed:
                     gradients[i] = _add(gradients[i], next(found))
         del tape
-        finite = _all_finite([*losses.values(), *gradients])
+        finite = all_finite(losses.values(), gradients)
         applied = self._apply(gradients, variables, finite, report["counted"])
         return self.update_metrics(losses, report, applied)
 
@@ -175,13 +176,6 @@ def _add(first: Any, second: Any) -> Any:
     if first is None or second is None:
         return second if first is None else first
     return first + second
-
-
-def _all_finite(tensors: list) -> Any:
-    checks = [
-        tf.reduce_all(tf.math.is_finite(x)) for x in tensors if x is not None
-    ]
-    return tf.reduce_all(tf.stack(checks))
 
 
 def compiled(function: Callable, model: Any, moves: list) -> Callable:

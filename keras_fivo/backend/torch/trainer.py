@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import torch
 
+from keras_fivo.backend.guard import all_finite
 from keras_fivo.backend.torch import execution
 from keras_fivo.types import Nested
 
@@ -40,7 +41,7 @@ class Trainer:
                     )
         losses = {name: loss.detach() for name, loss in losses.items()}
         counted = report["counted"] > 0
-        applied = _all_finite([*losses.values(), *gradients]) & counted
+        applied = all_finite(losses.values(), gradients) & counted
         # An optimizer that scales losses must see what is not finite.
         scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         with torch.no_grad():
@@ -82,11 +83,6 @@ class Trainer:
                 "`steps_per_execution` must be 1 with the PyTorch backend. "
                 f"Received: steps_per_execution={self.steps_per_execution}"
             )
-
-
-def _all_finite(tensors: list) -> torch.Tensor:
-    checks = [torch.isfinite(x).all() for x in tensors if x is not None]
-    return torch.stack(checks).all()
 
 
 def compiled(function: Callable, model: Any, moves: list) -> Callable:
