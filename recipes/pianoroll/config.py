@@ -4,13 +4,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from recipes.settings import common
+from recipes.settings import common, iterative
 from recipes.settings.base import PositiveFloat
 
 Emission = Literal["bernoulli", "autoregressive_bernoulli"]
 
 
-class FitSettings(common.FitSettings):
+class FitSettings(iterative.FitSettings):
     """What `fit` can be told."""
 
     heading: ClassVar[str] = "Piano rolls"

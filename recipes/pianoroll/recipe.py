@@ -107,6 +107,20 @@ prefix, and rolls.png.
             return {}
         return {"chorales without phrases of train": list(JSB_UNLEAKED)}
 
+    def after_evaluation(
+        self, trained: Any, settings: Any, content: dict[str, Any]
+    ) -> dict[str, Any]:
+        if trained.trained_with.networks != "avf":
+            return content
+        from recipes.pianoroll.published import mean_free_energy
+
+        energy = mean_free_energy(trained, settings)
+        print(
+            "Free energy as in Marino et al. (2018), without the first step, "
+            f"mean over sequences: {energy:.3f} nats per step\n"
+        )
+        return {**content, "free_energy_marino": energy}
+
     def sample(self, trained: Any, settings: Any) -> list[pathlib.Path]:
         from recipes.pianoroll.sampling import sample
 

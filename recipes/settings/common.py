@@ -87,6 +87,8 @@ class BoundSettings(Settings):
     FIVO resamples."""
     temperature: PositiveFloat = 0.5
     """Temperature of the relaxed resampling scheme."""
+    analytic_kl: bool = False
+    """Whether the ELBO takes the KL divergence of each step in closed form."""
 
 
 class TrainingSettings(Settings):
@@ -98,6 +100,11 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "cosine"] = "constant"
     """Course of the learning rate: `cosine` falls to 0 at the last of
     `updates`."""
+    kl_updates: Positive | None = None
+    """Number of updates in which the weight of KL divergences grows from 0
+    to 1. If it is not set, it is 1 throughout."""
+    kl_power: PositiveFloat = 2.0
+    """Power of the share of these updates that is that weight."""
     loss_per: Literal["step", "sequence"] = "step"
     """Whether the loss of a sequence is its bound per step, or its whole
     bound."""

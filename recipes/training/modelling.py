@@ -3,6 +3,12 @@
 import keras
 
 import keras_fivo as kf
+from recipes.settings import iterative
+from recipes.training.refining import (
+    build_emission,
+    build_proposal,
+    networks_of,
+)
 
 # Known by name: a cell that is not there yet is refused, and not missed.
 CELLS = {"vrnn": "VRNNCell", "srnn": "SRNNCell"}
@@ -14,13 +20,14 @@ def build_bound(name, num_particles, settings):
     Args:
         name: str. `"elbo"`, `"iwae"` or `"fivo"`.
         num_particles: int.
-        settings: Has `scheme`, `criterion`, `ess_fraction`, `temperature`.
+        settings: Has `scheme`, `criterion`, `ess_fraction`, `temperature`,
+            `analytic_kl`.
 
     Returns:
         A `keras_fivo.Bound`.
     """
     if name == "elbo":
-        return kf.ELBO(num_particles)
+        return kf.ELBO(num_particles, settings.analytic_kl)
     if name == "iwae":
         return kf.IWAE(num_particles)
     scheme, criterion = settings.scheme, settings.criterion
@@ -36,16 +43,23 @@ def build_cell(settings, emission):
 
     Args:
         settings: Has `model`, `latent_dim`, `units`, `hidden_units`,
-            `proposal` and `dropout`.
+            `proposal` and `dropout`, and may have what
+            `recipes.settings.iterative` adds.
         emission: A head of keras_fivo, or its name.
     """
+    proposal, further = settings.proposal, {}
+    if isinstance(settings, iterative.FitSettings):
+        proposal = build_proposal(settings)
+        emission = build_emission(emission, settings)
+        further = networks_of(settings)
     return getattr(kf, CELLS[settings.model])(
         latent_dim=settings.latent_dim,
         units=settings.units or settings.latent_dim,
         hidden_units=settings.hidden_units,
         emission=emission,
-        proposal=settings.proposal,
+        proposal=proposal,
         dropout=settings.dropout,
+        **further,
     )
 
 
@@ -146,6 +160,8 @@ def compile_model(cell, settings, train, scale=False):
         ),
         loss_per=settings.loss_per,
         seed=settings.seed,
+        kl_weight=settings.kl_updates
+        and kf.KLWarmUp(settings.kl_updates, settings.kl_power),
     )
     # Published numbers are of data that are scaled, or not, before.
     model.adapt(train, scale=scale)

@@ -1,0 +1,86 @@
+"""Proposals that refine themselves, and the cells of their paper."""
+
+import math
+
+import keras
+
+import keras_fivo as kf
+from keras_fivo.heads import get_head
+from recipes.errors import RecipeError
+
+UPDATES = {
+    "highway": kf.HighwayUpdate,
+    "learned_sgd": kf.LearnedSGDUpdate,
+}
+
+
+def build_proposal(settings):
+    """The proposal of settings of `recipes.settings.iterative`, or a name."""
+    if settings.proposal != "iterative":
+        if settings.networks == "avf" and settings.proposal == "filtering":
+            return kf.FilteringProposal(residual=False)
+        return settings.proposal
+    common = {
+        "normalize_mean": settings.normalize_mean,
+        "gradient_scale": settings.gradient_scale,
+    }
+    if settings.update == "gradient":
+        update = kf.GradientUpdate(learned=True, **common)
+    else:
+        update = UPDATES[settings.update](
+            settings.update_units, reads=settings.update_reads, **common
+        )
+    return kf.IterativeProposal(
+        settings.num_iterations,
+        update,
+        start=settings.start,
+        objective=settings.objective,
+    )
+
+
+def build_emission(emission, settings):
+    """The head with the hidden layers that the settings name, if they do."""
+    changed = {}
+    if settings.emission_units is not None:
+        changed["hidden_units"] = list(settings.emission_units)
+    if settings.networks == "avf":
+        changed["activation"] = keras.activations.serialize(
+            kf.clipped_leaky_relu
+        )
+    if not changed:
+        return emission
+    head = get_head(emission)
+    return type(head).from_config({**head.get_config(), **changed})
+
+
+def networks_of(settings):
+    """Arguments of the cell, of the form of its networks.
+
+    Raises:
+        RecipeError: For a cell that the paper has no such form of.
+    """
+    if settings.networks == "fivo":
+        return {}
+    if settings.model != "srnn" or settings.dropout:
+        raise RecipeError(
+            "Networks of the form `avf` are those of an SRNN without dropout: "
+            "set model=srnn. Received: networks=avf with "
+            f"model={settings.model}, dropout={settings.dropout}."
+        )
+    hidden = settings.hidden_units or (settings.units or settings.latent_dim,)
+    return {
+        "activation": kf.clipped_leaky_relu,
+        "data_encoder": False,
+        "latent_encoder": False,
+        "learned_initial_state": True,
+        "transition": kf.NormalHead(
+            hidden_units=hidden,
+            activation=kf.clipped_leaky_relu,
+            min_scale=math.exp(-15 / 2),
+            max_scale=math.exp(5 / 2),
+            scale_form="log_variance",
+            scale_bias=0.0,
+            adaptive=False,
+            name="transition",
+        ),
+    }
