@@ -190,6 +190,9 @@ class NetworkUpdate(Update):
         gradient_scale: Factor of all gradients.
     """
 
+    head_initializer = "glorot_normal"
+    """Of the last layer's kernel."""
+
     def __init__(
         self,
         hidden_units: Sequence[int] | None = None,
@@ -231,7 +234,7 @@ class NetworkUpdate(Update):
         self.head = keras.layers.Dense(
             4 * latent_dim,
             name="head",
-            kernel_initializer="glorot_normal",
+            kernel_initializer=self.head_initializer,
             dtype=self.dtype_policy,
         )
         self.head.build((None, units[-1]))
@@ -312,7 +315,15 @@ class HighwayUpdate(NetworkUpdate):
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
 class LearnedSGDUpdate(NetworkUpdate):
-    """`value - gate * gradient + offset`; see `NetworkUpdate`."""
+    """`value - gate * gradient + offset`; see `NetworkUpdate`.
+
+    Its last layer starts at zero, and so it starts as plain steps of the rate
+    `sigmoid(gate_bias)`. Offsets of random weights would be proportional to
+    the gradients that they read: with large gradients, each step would take q
+    farther away than it was, and latents of later steps with it.
+    """
+
+    head_initializer = "zeros"
 
     def move(
         self, value: Tensor, gradient: Tensor, offset: Tensor, gate: Tensor

@@ -98,6 +98,18 @@ def test_gradient_steps_equal_the_equations(iterations):
     )
 
 
+def test_learned_steps_start_as_plain_ones():
+    """What random offsets would do to large gradients grows with each step."""
+    rate = float(ops.sigmoid(-1.0)) * 0.5
+    bound, given, found = kf.IWAE(PARTICLES), data(), []
+    learned = kf.LearnedSGDUpdate([4], gate_bias=-1.0, gradient_scale=0.5)
+    for update in (learned, kf.GradientUpdate(rate)):
+        cell = chain(kf.IterativeProposal(2, update))
+        noise = bound.draw(cell, STEPS, BATCH, seed=1)
+        found.append(bound(cell, noise=noise, **given).free_energies)
+    np.testing.assert_allclose(*map(numpy, found), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("second_order", [True, False])
 def test_gradients_of_the_bound_flow_through_refinements(second_order):
     update = kf.GradientUpdate(0.2, learned=True)
