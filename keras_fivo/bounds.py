@@ -174,7 +174,8 @@ class Bound(Configurable):
             cell: A built `LatentCell`.
             inputs: As from `prepare_inputs`.
             noise: All random numbers; drawn from `seed` if not given.
-            state: The `state` of an earlier result.
+            state: The `state` of an earlier result; with a `learner`, its
+                proposal learns in each step.
             seed: Seed, or seed generator, where noise is not given.
             training: Whether dropout masks are drawn.
             keep_paths: Whether latents and ancestors are returned.
@@ -313,8 +314,8 @@ class FIVO(Bound):
 
 
 def _filter_state(state: dict, twist: TwistedCell | None) -> dict:
-    names = ("particles", "log_weights", "log_evidence")
-    found = {name: state[name] for name in names}
+    names = ("particles", "log_weights", "log_evidence", "learner")
+    found = {name: state[name] for name in names if name in state}
     if twist is not None:
         found["particles"] = twist.wrap(found["particles"])
     return found

@@ -35,6 +35,7 @@ class StepResult:
             proposal, before the first refinement and after each.
         kl_weight: `(rows,)`. Factor of log p(z_t) - log q(z_t); None: one.
         takes_kl: Whether -KL(q || p) in closed form stands for that.
+        learner: What a proposal that learns in each step goes on with.
     """
 
     latent: Tensor
@@ -49,6 +50,7 @@ class StepResult:
     free_energies: Tensor | None = None
     kl_weight: Tensor | None = None
     takes_kl: bool = False
+    learner: Nested = None
 
     @property
     def log_emission(self) -> Tensor:

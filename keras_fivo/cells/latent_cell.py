@@ -238,19 +238,8 @@ class LatentCell(ObservingLayer):
         noise = inputs["noise"]
         if not isinstance(noise, dict):
             noise = {"latent": noise}
-        energies, kl_weight = None, inputs.get("kl_weight")
-        if "proposal" in noise:
-            proposal, energies = self.proposal.refine(
-                proposal,
-                transition,
-                inputs["present"],
-                noise["proposal"],
-                lambda latent: self.weigh(
-                    inputs, self._emitted(context, latent)
-                ),
-                inputs["observed"],
-                kl_weight,
-            )
+        densities = proposal, transition
+        proposal, energies, learner = self._refined(inputs, context, densities)
         takes_kl = "analytic_kl" in inputs
         # z_t ~ q(z_t | ...)
         latent, log_proposal = proposal.sample_and_log_prob(noise["latent"])
@@ -267,10 +256,31 @@ class LatentCell(ObservingLayer):
             weigh=partial(self.weigh, inputs),
             context=context,
             free_energies=energies,
-            kl_weight=kl_weight,
+            kl_weight=inputs.get("kl_weight"),
             takes_kl=takes_kl,
+            learner=learner,
         )
         return result, self.next_states(context, emitted["embedded"])
+
+    def _refined(
+        self, inputs: dict, context: Nested, densities: tuple
+    ) -> tuple:
+        """Returns q, its free energies and its learner, as from `refine`."""
+        noise = inputs["noise"]
+        if not isinstance(noise, dict) or "proposal" not in noise:
+            return densities[0], None, None
+        given: Any = {k: inputs[k] for k in {"learner"} & inputs.keys()}
+        found: tuple = self.proposal.refine(
+            densities[0],
+            densities[1],
+            inputs["present"],
+            noise["proposal"],
+            lambda z: self.weigh(inputs, self._emitted(context, z)),
+            inputs["observed"],
+            inputs.get("kl_weight"),
+            **given,
+        )
+        return found if given else (*found, None)
 
     def _emitted(self, context: Nested, latent: Tensor) -> dict:
         """Returns what the emission reads: latent and part of the context."""

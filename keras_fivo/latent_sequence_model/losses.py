@@ -72,6 +72,11 @@ def own_losses(
         loss, _ = bound_loss(*arguments)
         losses["twist_loss"] = twist_loss(cell, inputs, seed, loss)
     if cell.proposal.has_own_loss:
+        if sample_weight is not None and cell.proposal.learner(0.0):
+            raise ValueError(
+                "A proposal that learns online weighs all sequences alike. "
+                "Received: sample_weight. Set online=False."
+            )
         energies = cell.proposal.own_free_energy(result.free_energies)
         # (batch, time, particles) -> (batch,)
         total = -ops.sum(ops.mean(energies, axis=-1), axis=-1)

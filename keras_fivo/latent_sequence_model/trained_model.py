@@ -74,7 +74,7 @@ class TrainedModel(BaseModel):
         # No `__call__` comes by here, which would clear them.
         self._clear_losses()
         bound = self.bound if training else self.evaluation_bound
-        inputs, result = self._run_bound(bound, x, training)
+        inputs, result = self._run_bound(bound, x, training, learns=training)
         loss, counted = bound_loss(
             result, sample_weight, self.loss_per, training
         )
@@ -104,12 +104,19 @@ class TrainedModel(BaseModel):
         return {k: x for k, x in logs.items() if k not in unused}
 
     def _run_bound(
-        self, bound: Bound, x: Any, training: bool
+        self, bound: Bound, x: Any, training: bool, learns: bool = False
     ) -> tuple[dict, FilterResult]:
         inputs = prepare_inputs(x, self.cell.center, self.nan_is_missing)
+        proposal, learner = self.cell.proposal, None
+        state = bound.initial_state(self.cell, ops.shape(inputs["active"])[1])
+        if learns:
+            learner = proposal.learner(self.optimizer.learning_rate)
+        if learner is not None:
+            state["learner"] = learner
         result = bound.run(
             self.cell,
             inputs,
+            state=state,
             seed=self.seed_generator
             if training
             else self.evaluation_seed_generator,
@@ -118,6 +125,8 @@ class TrainedModel(BaseModel):
             keep_state=False,
             kl_weight=self._kl_weight_now() if training else None,
         )
+        if learner is not None:
+            proposal.keep_learner(result.state["learner"])
         return inputs, result
 
     def _kl_weight_now(self) -> Tensor | None:

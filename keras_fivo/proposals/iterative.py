@@ -21,10 +21,20 @@ from keras_fivo.proposals.exact import (
     ExactSmoothingProposal,
 )
 from keras_fivo.proposals.filtering import FilteringProposal
+from keras_fivo.proposals.online import OnlineAdam, learned_step
 from keras_fivo.proposals.proposal import Proposal
+from keras_fivo.proposals.refinable import (
+    Refinable,
+    any_entry,
+    detached,
+    linear_term,
+    moments_of,
+    normal_of,
+    where,
+)
 from keras_fivo.proposals.smoothing import SmoothingProposal
 from keras_fivo.proposals.transition import TransitionProposal
-from keras_fivo.proposals.updates import Refinable, get_update
+from keras_fivo.proposals.updates import get_update
 from keras_fivo.types import Nested, Shape, Tensor
 
 STARTS: dict[str, type[Proposal]] = {
@@ -62,6 +72,10 @@ class IterativeProposal(Proposal):
             and q as constants, and those of the proposal minimise the mean
             of F after each refinement, which sees what it reads as
             constants.
+        online: Whether, in `"em"`, the update's weights move after each time
+            step of a batch, by Adam of their own at the learning rate of the
+            model's optimizer; the other weights move after the batch. They
+            are then no trainable variables.
         second_order: Whether, in `"joint"`, gradients also flow through the
             gradients that the update reads.
         log_variance_range: Limits of refined log-variances.
@@ -83,6 +97,7 @@ class IterativeProposal(Proposal):
         update: Any = "highway",
         start: Any = "transition",
         objective: str = "joint",
+        online: bool = False,
         second_order: bool = False,
         log_variance_range: Sequence[float] = (-15.0, 5.0),
         **kwargs: Any,
@@ -108,7 +123,16 @@ class IterativeProposal(Proposal):
                 "sees what it reads as constants. "
                 f"Received: second_order={second_order!r}"
             )
+        if online and not (
+            objective == "em" and isinstance(self.start, TransitionProposal)
+        ):
+            raise ValueError(
+                "`online` needs objective='em' and start='transition': no "
+                "other weights have a gradient in each step. Received: "
+                f"online={online!r}, objective={objective!r}, start={start!r}"
+            )
         self.objective = objective
+        self.online = bool(online)
         self.second_order = bool(second_order)
         low, high = (float(x) for x in log_variance_range)
         if not low < high:
@@ -160,6 +184,25 @@ class IterativeProposal(Proposal):
             sizes.observation_dim if observed else sizes.present_dim,
             sizes.hidden_units,
         )
+        if self.online:
+            if not self.update.variables:
+                raise ValueError(
+                    "`online` needs an update with weights. "
+                    f"Received: update={self.update!r}"
+                )
+            self.update.trainable = False
+            self.optimizer = OnlineAdam(dtype="float32")
+            self.optimizer.build(self.update.variables)
+
+    def learner(self, rate: Any) -> dict | None:
+        """The weights that a scan moves; see `Proposal.learner`."""
+        if not self.online:
+            return None
+        return self.optimizer.start(self.update.variables, rate)
+
+    def keep_learner(self, learner: dict) -> None:
+        """Takes the weights that a scan has moved; see `Proposal.learner`."""
+        self.optimizer.keep(self.update.variables, learner)
 
     def look_ahead(
         self,
@@ -193,23 +236,25 @@ class IterativeProposal(Proposal):
         log_emission: Callable[[Tensor], Tensor],
         observed: Tensor,
         kl_weight: Tensor | None = None,
-    ) -> tuple[Distribution, Tensor]:
+        learner: dict | None = None,
+    ) -> tuple:
         """Refines the start; see `Proposal.refine`."""
-        seen, anything = present.get("seen"), _any_entry(observed)
-        prior = _moments(transition, "transition")
-        start = _where(anything, _moments(proposal, "start"), prior)
+        seen, anything = present.get("seen"), any_entry(observed)
+        prior = moments_of(transition, "transition")
+        start = where(anything, moments_of(proposal, "start"), prior)
         # Rounded as q is: where both are equal, the gradient is 0 exactly,
         # and no normalisation of inputs makes something of its rounding.
         reference = transition
         if type(transition) is Normal:
-            reference = _normal(prior.mean, prior.log_variance)
+            reference = normal_of(prior.mean, prior.log_variance)
         if self.has_own_loss and isinstance(self.start, TransitionProposal):
-            start = _detached(start)
-        now, energies = start, []
+            start = detached(start)
+        weights = None if learner is None else learner["weights"]
+        now, energies, read = start, [], []
         for k in range(self.num_evaluations):
 
             def free_energy(q: tuple, noise: Tensor = noise[:, k]) -> Tensor:
-                normal = _normal(*q)
+                normal = normal_of(*q)
                 kl = analytic_kl(normal, reference)
                 kl = kl if kl_weight is None else kl_weight * kl
                 energy = kl - log_emission(normal.sample(noise))
@@ -218,16 +263,23 @@ class IterativeProposal(Proposal):
             last = k == self.num_iterations
             energy, gradient = self._evaluate(free_energy, now, last)
             energies.append(energy)
+            read.append((now, gradient))
             if not last:
-                new = self._refine_once(now, gradient, seen)
-                now = _where(anything, new, start)
+                new = self._refine_once(now, gradient, seen, weights)
+                now = where(anything, new, start)
         if self.has_own_loss:
-            now = _detached(now)
-        refined: Any = _normal(now.mean, now.log_variance)
+            now = detached(now)
+        refined: Any = normal_of(now.mean, now.log_variance)
         if isinstance(transition, MultivariateNormal):
             refined = MultivariateNormal.from_normal(refined)
             refined = refined.select(anything, transition)
-        return refined, ops.stack(energies, axis=-1)
+        found = refined, ops.stack(energies, axis=-1)
+        if learner is None:
+            return found
+        learner = learned_step(
+            self.optimizer, self._refine_once, learner, read, seen, anything
+        )
+        return *found, learner
 
     def _evaluate(
         self, free_energy: Callable, now: Refinable, last: bool
@@ -255,15 +307,24 @@ class IterativeProposal(Proposal):
         gradient, energy = Refinable(*finite), ops.stop_gradient(energy)
         if self.has_own_loss:
             # The value is F; its gradient is known, and taken once.
-            energy = energy + _linear_term(now, gradient)
+            energy = energy + linear_term(now, gradient)
         return energy, gradient
 
     def _refine_once(
-        self, now: Refinable, gradient: Refinable, seen: Tensor | None
+        self,
+        now: Refinable,
+        gradient: Refinable,
+        seen: Tensor | None,
+        weights: list | None = None,
     ) -> Refinable:
         if self.has_own_loss:
-            now = _detached(now)
-        new = self.update.call(now, gradient, seen)
+            now = detached(now)
+        if weights is None:
+            new = self.update.call(now, gradient, seen)
+        else:
+            pairs = zip(self.update.variables, weights, strict=True)
+            with backend.plainly(), keras.StatelessScope(pairs):
+                new = self.update.call(now, gradient, seen)
         low, high = self.log_variance_range
         return Refinable(new.mean, ops.clip(new.log_variance, low, high))
 
@@ -275,61 +336,8 @@ class IterativeProposal(Proposal):
             "update": serialize(self.update),
             "start": serialize(self.start),
             "objective": self.objective,
+            "online": self.online,
             "second_order": self.second_order,
             "log_variance_range": list(self.log_variance_range),
         }
         return {**super().get_config(), **config}
-
-
-def _normal(mean: Tensor, log_variance: Tensor) -> Normal:
-    return Normal(mean, ops.exp(0.5 * log_variance))
-
-
-def _moments(density: Distribution, which: str) -> Refinable:
-    """Means, and logs of the variances of entries.
-
-    Raises:
-        TypeError: For what is no Normal.
-    """
-    if type(density) is Normal:
-        return Refinable(density.loc, 2.0 * ops.log(density.scale))
-    if isinstance(density, MultivariateNormal):
-        factor = density.scale_tril
-        variance = ops.sum(ops.square(factor), axis=-1)
-        variance = variance + ops.zeros_like(density.loc)
-        return Refinable(density.loc, ops.log(variance))
-    raise TypeError(
-        f"IterativeProposal needs a {which} with mean and variance, a Normal: "
-        "it refines those, and takes the KL divergence from the transition "
-        f"in closed form. Received: a {which} of class "
-        f"{type(density).__name__}. Take another proposal."
-    )
-
-
-def _any_entry(observed: Tensor) -> Tensor:
-    """Whether anything of an observation is there, bool `(rows,)`."""
-    if len(observed.shape) == 1:
-        return observed
-    return ops.any(observed, axis=tuple(range(1, len(observed.shape))))
-
-
-def _where(condition: Tensor, first: Refinable, other: Refinable) -> Refinable:
-    rows = ops.expand_dims(condition, -1)
-    return Refinable(
-        ops.where(rows, first.mean, other.mean),
-        ops.where(rows, first.log_variance, other.log_variance),
-    )
-
-
-def _detached(q: Refinable) -> Refinable:
-    return Refinable(
-        ops.stop_gradient(q.mean), ops.stop_gradient(q.log_variance)
-    )
-
-
-def _linear_term(q: Refinable, gradient: Refinable) -> Tensor:
-    """Zero, whose derivative by q is the gradient; `(rows,)`."""
-    held = _detached(q)
-    moved = gradient.mean * (q.mean - held.mean)
-    moved += gradient.log_variance * (q.log_variance - held.log_variance)
-    return ops.sum(moved, axis=-1)

@@ -35,6 +35,23 @@ class Proposal(keras.layers.Layer):
     has_own_loss = False
     """Whether its weights minimise its free energies, not the bound."""
 
+    def learner(self, rate: Any) -> dict | None:
+        """Weights that move in each step of a scan, and all that moves them.
+
+        It goes through the scan as an argument of `refine`, which then
+        returns it, moved; `keep_learner` takes it afterwards.
+
+        Args:
+            rate: Learning rate, a scalar.
+
+        Returns:
+            Nested tensors; None, by default, where no weights do.
+        """
+        return None
+
+    def keep_learner(self, learner: dict) -> None:
+        """Takes what a scan has moved; see `learner`."""
+
     def build(self, sizes: Sizes) -> None:
         """Creates the weights, if there are any."""
 
@@ -90,7 +107,8 @@ class Proposal(keras.layers.Layer):
         log_emission: Callable[[Tensor], Tensor],
         observed: Tensor,
         kl_weight: Tensor | None = None,
-    ) -> tuple[Distribution, Tensor | None]:
+        learner: dict | None = None,
+    ) -> tuple:
         """Improves q(z_t | ...) by the step's own objective.
 
         It is called for proposals that declare a `noise_shape` alone.
@@ -105,10 +123,12 @@ class Proposal(keras.layers.Layer):
                 past) of what is observed, `(rows,)`, in nats.
             observed: Bool `(rows[, features])`, what there is of x_t.
             kl_weight: `(rows,)`, factor of the KL divergence; None: one.
+            learner: As from `learner`, where its weights move in this step.
 
         Returns:
-            The distribution that the latent is drawn from, and free energies
-            `(rows, num_evaluations)` that the filter keeps, if there are any.
+            The distribution that the latent is drawn from; free energies
+            `(rows, num_evaluations)` that the filter keeps, or None; and
+            where there is one, the learner of the next step.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must implement `refine`: it declares "

@@ -1,7 +1,6 @@
 """How a Normal proposal moves along the gradient of its free energy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,23 +10,11 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.lookup import find
 from keras_fivo.networks import HighwayNetwork
+from keras_fivo.proposals.refinable import Refinable
 from keras_fivo.types import Tensor
 
 _SMALL = 1e-7  # that of the published code
 _SOURCES = ("observation", "encoding")
-
-
-@dataclass(frozen=True)
-class Refinable:
-    """A diagonal Normal that is refined, `(rows, latent_dim)` each.
-
-    Attributes:
-        mean: Means.
-        log_variance: Logs of variances.
-    """
-
-    mean: Tensor
-    log_variance: Tensor
 
 
 class Update(keras.layers.Layer):

@@ -99,7 +99,8 @@ def particle_filter(
     Args:
         model: Proposes and weighs; see `StateSpaceModel`.
         state: Dict of `particles`, nested `(batch * num_particles, ...)`,
-            `log_weights` `(batch, num_particles)`, `log_evidence` `(batch,)`.
+            `log_weights` `(batch, num_particles)`, `log_evidence` `(batch,)`,
+            and `learner`, where the model has one.
         inputs: Dict of `model`, nested `(time, batch, ...)`, `active`, bool
             `(time, batch)`, and `step`, int32 `(time, batch)`.
         noise: What the model draws from, `latent` and where it takes any
@@ -183,6 +184,8 @@ class _Step:
         # (batch, ...) and (batch, particles, ...) -> (rows, ...)
         rows = expand_rows(now["model"], self.num_particles)
         rows["noise"] = flatten_rows(now["noise"])
+        if "learner" in carry:
+            rows["learner"] = carry["learner"]
         result, particles = self.model.call(rows, carry["particles"])
         # log w_t = log w_{t-1} + log p(z_t) - log q(z_t) + log p(x_t | z_t)
         increment = result.log_ratio
@@ -195,6 +198,8 @@ class _Step:
             now["active"], particles, ended, self.num_particles
         )
         new = {**carry, "particles": particles, "log_weights": log_weights}
+        if "learner" in carry:
+            new["learner"] = result.learner
         kept = {
             "kl": self._of_active(now, ops.stop_gradient(result.kl)),
             "log_weights": log_weights,
@@ -249,6 +254,7 @@ def _resample(
         ops.expand_dims(resample, -1), ops.zeros_like(log_weights), log_weights
     )
     carry = {
+        **carry,
         "particles": particles,
         "log_weights": log_weights,
         "log_evidence": carry["log_evidence"] + gain,

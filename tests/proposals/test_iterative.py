@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import keras_fivo as kf
+from keras_fivo.noise import Noise
 from tests.reference.examples import randomize
 from tests.reference.gaussian_chain import GaussianChain, ProposingChain
 from tests.reference.gradients import gradients
@@ -470,3 +471,174 @@ def test_cells_with_parts_of_their_own_are_saved(cell_class, tmp_path):
         numpy(first.log_evidence), numpy(second.log_evidence), 1e-6
     )
     assert loaded.cell.get_config() == cell.get_config()
+
+
+def numpy_adam(weights, slots, gradient, rate, count):
+    """One step of Adam on lists of arrays, by its Algorithm 1."""
+    moved = []
+    for i, (weight, slope) in enumerate(zip(weights, gradient, strict=True)):
+        slots[i][0] = 0.9 * slots[i][0] + 0.1 * slope
+        slots[i][1] = 0.999 * slots[i][1] + 0.001 * slope**2
+        mean = slots[i][0] / (1 - 0.9**count)
+        spread = slots[i][1] / (1 - 0.999**count)
+        moved.append(weight - rate * mean / (np.sqrt(spread) + 1e-8))
+    return moved
+
+
+def learning_chain(online):
+    update = kf.LearnedSGDUpdate([3], reads="observation", gradient_scale=0.3)
+    proposal = kf.IterativeProposal(
+        2, update, objective="em", online=online, name="proposal"
+    )
+    cell = chain(proposal, fixed=())
+    generator = np.random.default_rng(0)
+    for variable in update.variables:
+        value = 0.3 * generator.standard_normal(variable.shape)
+        variable.assign(value.astype("float32"))
+    return cell
+
+
+def written_out_training_step(cell, given, noise, rate):
+    """What online updates are: one filter for each time step, and Adam."""
+    bound, update = kf.ELBO(PARTICLES), cell.proposal.update
+    state, count, energies = bound.initial_state(cell, BATCH), 0, []
+    moving = list(update.variables)
+    ids = {id(v) for v in moving}
+    others = [v for v in cell.trainable_variables if id(v) not in ids]
+    weights = [numpy(v).astype("float64") for v in moving]
+    slots = [[np.zeros(w.shape), np.zeros(w.shape)] for w in weights]
+    generative = [np.zeros(v.shape) for v in others]
+    for t in range(STEPS):
+        now = {
+            "observations": given["observations"][:, t : t + 1],
+            "mask": given["mask"][:, t : t + 1],
+            "lengths": (t < given["lengths"]).astype("int32"),
+        }
+        part = {name: x[:, t : t + 1] for name, x in noise.items()}
+        seen = (now["mask"][:, 0] & (now["lengths"] > 0)).sum()
+
+        def run(now=now, part=part, state=state):
+            return bound(cell, noise=part, state=state, **now)
+
+        def own(run=run, seen=seen):
+            energy = cell.proposal.own_free_energy(run().free_energies)
+            return ops.sum(energy) / (PARTICLES * max(seen, 1))
+
+        def loss(run=run):
+            # Each step's evidence is that of all steps so far.
+            sums = run().log_evidence / given["lengths"]
+            return -ops.mean(sums)
+
+        result = run()
+        found = gradients(own, moving)
+        for i, slope in enumerate(gradients(loss, others)):
+            generative[i] += slope
+        energies.append(numpy(result.free_energies))
+        state = keras.tree.map_structure(
+            lambda x: ops.convert_to_tensor(numpy(x)), result.state
+        )
+        if seen:
+            count += 1
+            weights = numpy_adam(weights, slots, found, rate, count)
+        for variable, weight in zip(moving, weights, strict=True):
+            variable.assign(weight.astype("float32"))
+    bounds = numpy(result.log_evidence) / given["lengths"]
+    return weights, slots, generative, -bounds.mean(), energies
+
+
+def test_online_updates_equal_those_written_out():
+    """Unequal lengths, a step of no observations at all, two particles."""
+    given, rate = data(), 0.05
+    given["mask"][:, 2] = False
+    cell = learning_chain(online=False)
+    noise = kf.ELBO(PARTICLES).draw(cell, STEPS, BATCH, seed=1)
+    model = kf.LatentSequenceModel(
+        learning_chain(online=True), kf.ELBO(PARTICLES), seed=0
+    )
+    model.build((None, None, 1))
+    model.compile(keras.optimizers.SGD(rate))
+    online = model.cell
+    before = [numpy(v) for v in online.trainable_variables]
+    run = kf.ELBO.run
+
+    def with_noise(self, cell, inputs, *_, **options):
+        return run(self, cell, inputs, Noise.from_arrays(noise), **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kf.ELBO, "run", with_noise)
+        history = model.fit(given, batch_size=BATCH, verbose=0).history
+    weights, slots, generative, loss, energies = written_out_training_step(
+        cell, given, noise, rate
+    )
+    optimizer = online.proposal.optimizer
+    for variable, weight in zip(
+        online.proposal.update.variables, weights, strict=True
+    ):
+        np.testing.assert_allclose(numpy(variable), weight, 1e-3, 1e-4)
+    moments = [numpy(x) for x in optimizer.moments]
+    for found, slot in zip(moments[: len(slots)], slots, strict=True):
+        np.testing.assert_allclose(found, slot[0], 1e-3, 1e-5)
+    assert int(numpy(optimizer.count)) == 3
+    np.testing.assert_allclose(history["loss"][0], loss, 1e-4)
+    assert len(before) == len(generative) > 0
+    for variable, old, slope in zip(
+        online.trainable_variables, before, generative, strict=True
+    ):
+        np.testing.assert_allclose(
+            numpy(variable), old - rate * slope, 1e-4, 1e-5
+        )
+        assert np.abs(slope).max() > 0
+    first = np.concatenate(energies, axis=1)[..., 0].sum() / (
+        given["lengths"].sum() * PARTICLES
+    )
+    np.testing.assert_allclose(history["free_energy_0"][0], first, 1e-4)
+
+
+def test_what_learns_online_is_saved_and_goes_on(tmp_path):
+    model = kf.LatentSequenceModel(learning_chain(True), kf.ELBO(), seed=0)
+    model.build((None, None, 1))
+    model.compile(keras.optimizers.Adam(0.01))
+    given = data()
+    model.fit(given, batch_size=BATCH, verbose=0)
+    update = model.cell.proposal.update
+    assert not update.trainable_variables and update.variables
+    moved = [numpy(v) for v in update.variables]
+    model.evaluate(given, batch_size=BATCH, verbose=0)
+    model.filter(given)
+    for variable, old in zip(update.variables, moved, strict=True):
+        np.testing.assert_array_equal(numpy(variable), old)
+    model.save(tmp_path / "model.keras")
+    other = keras.saving.load_model(tmp_path / "model.keras")
+    assert other.cell.proposal.online
+    for one in (model, other):
+        one.fit(given, batch_size=BATCH, shuffle=False, verbose=0)
+    pairs = zip(model.get_weights(), other.get_weights(), strict=True)
+    for found, expected in pairs:
+        np.testing.assert_allclose(found, expected, 1e-5, 1e-6)
+    assert int(numpy(other.cell.proposal.optimizer.count)) == 2 * STEPS
+
+
+@pytest.mark.parametrize(
+    ("settings", "received"),
+    [
+        ({"objective": "joint"}, "objective='joint'"),
+        ({"start": "filtering"}, "start="),
+    ],
+)
+def test_online_updates_are_refused_where_steps_have_no_gradient(
+    settings, received
+):
+    with pytest.raises(ValueError, match=f"Received: .*{received}"):
+        kf.IterativeProposal(**{"objective": "em", "online": True} | settings)
+
+
+def test_online_updates_need_weights_and_no_sample_weights():
+    proposal = kf.IterativeProposal(1, "gradient", objective="em", online=True)
+    with pytest.raises(ValueError, match=r"update with weights\. Received"):
+        chain(proposal)
+    model = kf.LatentSequenceModel(learning_chain(True), kf.ELBO(), seed=0)
+    model.build((None, None, 1))
+    model.compile(keras.optimizers.Adam(0.01))
+    weighted = {**data(), "sample_weight": np.ones(BATCH, "float32")}
+    with pytest.raises(ValueError, match="Received: sample_weight"):
+        model.fit(weighted, batch_size=BATCH, verbose=0)
