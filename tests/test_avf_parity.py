@@ -29,6 +29,7 @@ FILES += sorted(
 )
 every_file = pytest.mark.parametrize("name", FILES)
 BOUND = kf.ELBO(analytic_kl=True)
+RATE = 1e-3  # of Adam, in files of a whole training step
 numpy = keras.ops.convert_to_numpy
 
 
@@ -37,11 +38,13 @@ def run(file, cell):
     given = published_avf.arguments(file, cell, BOUND)
     inputs = prepare_inputs(given["observations"], cell.center)
     weight = published_avf.kl_weight(file)
+    learner = cell.proposal.learner(RATE)
+    learns = {} if learner is None else {"learner": learner}
     return BOUND.run(
         cell,
         inputs,
         Noise.from_arrays(given["noise"]),
-        given["state"],
+        {**given["state"], **learns},
         kl_weight=None if weight == 1 else weight,
     )
 
@@ -85,11 +88,13 @@ def test_refinements_equal_those_of_the_published_code(golden, name):
     if not cell.proposal.num_evaluations:
         pytest.skip("nothing is refined")
     update = cell.proposal.update
-    read = file["out/enc"]
-    q = [file["out/post_mean"], file["out/post_log_var"]]
-    slopes = [file["out/grad_mean"], file["out/grad_log_var"]]
+    # Weights that move online are these in the first step alone.
+    steps = slice(1) if cell.proposal.online else slice(None)
+    read = file["out/enc"][steps]
+    q = [file[f"out/post_{x}"][steps] for x in ("mean", "log_var")]
+    slopes = [file[f"out/grad_{x}"][steps] for x in ("mean", "log_var")]
     seen = np.broadcast_to(
-        file["x"][1:, None], (*read.shape[:3], file["x"].shape[-1])
+        file["x"][1:, None][steps], (*read.shape[:3], file["x"].shape[-1])
     )
     from keras_fivo.proposals.updates import Refinable
 
@@ -154,3 +159,41 @@ def test_gradients_equal_those_of_the_published_code(golden, name):
                 err_msg=f"{kind} {variable.path}",
             )
         assert len(expected) >= 8
+
+
+@every_file
+def test_a_training_step_moves_weights_as_the_published_code(golden, name):
+    file = golden(f"avf/{name}")
+    if not any(key.startswith("w_after") for key in file.files):
+        pytest.skip("a file of gradients")
+    cell = published_avf.cell_from(file)
+    expected = published_avf.pairs(file, cell, "w_after")
+    online = getattr(cell.proposal, "online", False)
+    own = cell.proposal.update.variables if cell.proposal.has_own_loss else []
+    own_ids = {id(v) for v in own}
+
+    def loss(inference=False):
+        result = run(file, cell)
+        if inference:
+            return ops.mean(cell.proposal.own_free_energy(result.free_energies))
+        return -ops.mean(result.log_evidence)
+
+    def adam(variables, inference):
+        found = gradients(lambda: loss(inference), variables)
+        # m / sqrt(v) of the first step is the gradient's sign.
+        return {
+            id(v): numpy(v) - RATE * slope / (np.abs(slope) + 1e-8)
+            for v, slope in zip(variables, found, strict=True)
+        }
+
+    after = adam([v for v, _ in expected if id(v) not in own_ids], False)
+    if online:
+        moved = run(file, cell).state["learner"]["weights"]
+        after |= {id(v): numpy(x) for v, x in zip(own, moved, strict=True)}
+    else:
+        after |= adam(own, True)
+    for variable, right in expected:
+        error = np.abs(after[id(variable)] - right)
+        # Where a gradient is rounding alone, its sign is too.
+        assert np.mean(error < 0.05 * RATE) > 0.97, variable.path
+    assert len(expected) >= 8

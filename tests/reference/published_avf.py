@@ -57,6 +57,7 @@ def proposal_of(file, objective="em"):
             gradient_scale=1.0 / config["B"],
         ),
         objective=objective,
+        online=objective == "em" and bool(config.get("online")),
         log_variance_range=LATENT_LIMITS,
     )
 
@@ -189,7 +190,8 @@ def _generative(file, cell, kind):
         return found
     bias = file[f"{prefix}.lstm.bias_ih"]
     if not kind.startswith("grad"):
-        bias = bias + file[f"{prefix}.lstm.bias_hh"]
+        # Of its two biases each moves; the one here as one of them.
+        bias = bias + file["w/lstm.layers.0.lstm.bias_hh"]
     return [
         *found,
         (lstm.kernel, file[f"{prefix}.lstm.weight_ih"].T),
