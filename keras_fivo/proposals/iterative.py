@@ -242,14 +242,10 @@ class IterativeProposal(Proposal):
         seen, anything = present.get("seen"), any_entry(observed)
         prior = moments_of(transition, "transition")
         start = where(anything, moments_of(proposal, "start"), prior)
-        # Rounded as q is: where both are equal, the gradient is 0 exactly,
-        # and no normalisation of inputs makes something of its rounding.
-        reference = transition
-        if type(transition) is Normal:
-            reference = normal_of(prior.mean, prior.log_variance)
+        reference = _rounded(transition, prior)
         if self.has_own_loss and isinstance(self.start, TransitionProposal):
             start = detached(start)
-        weights = None if learner is None else learner["weights"]
+        weights = learner and learner["weights"]
         now, energies, read = start, [], []
         for k in range(self.num_evaluations):
 
@@ -341,3 +337,14 @@ class IterativeProposal(Proposal):
             "log_variance_range": list(self.log_variance_range),
         }
         return {**super().get_config(), **config}
+
+
+def _rounded(transition: Distribution, prior: Refinable) -> Distribution:
+    """The transition, rounded as q is.
+
+    Where both are equal, the gradient is then 0 exactly, and no normalisation
+    of inputs makes something of its rounding.
+    """
+    if type(transition) is not Normal:
+        return transition
+    return normal_of(prior.mean, prior.log_variance)
