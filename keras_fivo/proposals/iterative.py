@@ -245,7 +245,7 @@ class IterativeProposal(Proposal):
         reference = _rounded(transition, prior)
         if self.has_own_loss and isinstance(self.start, TransitionProposal):
             start = detached(start)
-        weights = learner and learner["weights"]
+        weights = learner["weights"] if learner else None
         now, energies, read = start, [], []
         for k in range(self.num_evaluations):
 

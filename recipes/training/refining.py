@@ -5,9 +5,13 @@ import math
 import keras
 
 import keras_fivo as kf
-from keras_fivo.heads import get_head
 from recipes.errors import RecipeError
 
+# Heads that settings name.
+HEADS = {
+    "bernoulli": kf.BernoulliHead,
+    "autoregressive_bernoulli": kf.AutoregressiveBernoulliHead,
+}
 UPDATES = {
     "highway": kf.HighwayUpdate,
     "learned_sgd": kf.LearnedSGDUpdate,
@@ -49,7 +53,7 @@ def build_emission(emission, settings):
         )
     if not changed:
         return emission
-    head = get_head(emission)
+    head = HEADS[emission]() if isinstance(emission, str) else emission
     return type(head).from_config({**head.get_config(), **changed})
 
 
