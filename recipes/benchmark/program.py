@@ -3,6 +3,7 @@
 import os
 from typing import Annotated, Any, ClassVar, Literal
 
+from recipes.benchmark.published import WORK
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.settings.base import (
     FilePath,
@@ -11,7 +12,8 @@ from recipes.settings.base import (
     PositiveFloat,
     Settings,
 )
-from recipes.settings.common import BOUNDS, Bound, Cell, Proposal
+from recipes.settings.common import BOUNDS, Bound, Cell
+from recipes.settings.iterative import Proposal
 from recipes.settings.program import Program
 
 _DESCRIPTION = """\
@@ -24,7 +26,9 @@ a machine is shared, only that holds.
   python -m recipes benchmark backends=jax,tensorflow,torch threads=1
   python -m recipes benchmark backends=jax bounds=fivo num_particles=4 \\
       threads=1 against="python reference.py --bound {bound} \\
-      --num-particles {num_particles}\""""
+      --num-particles {num_particles}\"
+  python -m recipes benchmark published=srnn_rolls proposal=iterative \
+      backends=jax,tensorflow,torch threads=1 online=true"""
 _HEADER = (
     f"{'backend':<10} {'jit':<3} {'bound':<5} {'N':>3} {'updates/s':>10} "
     f"{'ms/step':>8} {'fit':>6} {'times':>6} {'compiled in':>11}"
@@ -56,6 +60,13 @@ class WorkSettings(Settings):
     """Number of sequences in the batch."""
     proposal: Proposal = "filtering"
     """Proposal of the cell."""
+    published: Literal["srnn_rolls", "srnn_speech"] | None = None
+    """Cell of Marino et al. (2018), trained by its ELBO on as many sequences
+    and steps as there: it stands for `model`, `bounds` and all sizes."""
+    num_iterations: Positive = 1
+    """Number of refinements of such a cell with proposal=iterative."""
+    online: bool = False
+    """Whether its refinements learn after each time step."""
 
 
 class BenchmarkSettings(WorkSettings):
@@ -88,8 +99,11 @@ def run_benchmark(settings: BenchmarkSettings) -> list[dict[str, Any]]:
     from recipes.training.run_folder import write_json
 
     backends = settings.backends or (_own_backend(),)
+    if settings.published:
+        work = WORK[settings.published]
+        settings = settings.changed(bounds=("elbo",), **work)
     print(
-        f"{settings.model}, {settings.units} units, {settings.features} "
+        f"{settings.published or _cell_of(settings)}, {settings.features} "
         f"features, batch {settings.batch}, {settings.steps} steps, "
         f"{settings.threads or 'all'} threads, medians of {settings.rounds} "
         "rounds\n"
@@ -112,6 +126,10 @@ def run_benchmark(settings: BenchmarkSettings) -> list[dict[str, Any]]:
     if failed:
         raise RecipeError(f"{len(failed)} measurements failed; see above.")
     return found
+
+
+def _cell_of(settings: BenchmarkSettings) -> str:
+    return f"{settings.model}, {settings.units} units"
 
 
 def _own_backend() -> str:

@@ -12,6 +12,8 @@ import tempfile
 from recipes.benchmark.worker import MARK
 from recipes.errors import RecipeError
 
+_WORK = ("model", "units", "features", "steps", "batch", "proposal")
+_WORK += ("published", "num_iterations", "online")
 _RATE = re.compile(r"([\d.]+) updates/s")
 
 
@@ -190,11 +192,7 @@ def workloads(settings, backend):
     """The workloads of a backend, as dicts."""
     compiled = {"true": (True,), "false": (False,), "both": (False, True)}
     modes = (True,) if backend == "jax" else compiled[settings.jit_compile]
-    shared = {
-        name: value
-        for name, value in settings
-        if name in ("model", "units", "features", "steps", "batch", "proposal")
-    }
+    shared = {name: value for name, value in settings if name in _WORK}
     found = []
     for jit_compile in modes:
         for bound in settings.bounds:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
+from recipes.benchmark.published import published_cell
 from recipes.training.modelling import CELLS
 
 
@@ -25,6 +26,10 @@ class Workload:
         batch: int.
         proposal: str.
         jit_compile: bool.
+        published: str or None. Name of a cell of `recipes.benchmark.published`
+            that stands for the model and its sizes.
+        num_iterations: int. Refinements of it.
+        online: bool. Whether these learn after each time step.
     """
 
     model: str
@@ -36,6 +41,9 @@ class Workload:
     batch: int
     proposal: str
     jit_compile: bool
+    published: str | None = None
+    num_iterations: int = 1
+    online: bool = False
 
 
 class Batches(keras.utils.PyDataset):
@@ -182,16 +190,18 @@ def make_batch(workload):
 
 def make_model(workload):
     """A compiled model of the workload."""
-    cell = getattr(kf, CELLS[workload.model])(
-        latent_dim=workload.units,
-        units=workload.units,
-        emission="bernoulli",
-        proposal=workload.proposal,
-    )
-    bound = {"elbo": kf.ELBO, "iwae": kf.IWAE, "fivo": kf.FIVO}
-    model = kf.LatentSequenceModel(
-        cell, bound=bound[workload.bound](workload.num_particles), seed=0
-    )
+    bounds = {"elbo": kf.ELBO, "iwae": kf.IWAE, "fivo": kf.FIVO}
+    if workload.published:
+        cell, bound = published_cell(workload), kf.ELBO(analytic_kl=True)
+    else:
+        cell = getattr(kf, CELLS[workload.model])(
+            latent_dim=workload.units,
+            units=workload.units,
+            emission="bernoulli",
+            proposal=workload.proposal,
+        )
+        bound = bounds[workload.bound](workload.num_particles)
+    model = kf.LatentSequenceModel(cell, bound=bound, seed=0)
     model.adapt(make_batch(workload))
     model.compile(keras.optimizers.Adam(1e-4), jit_compile=workload.jit_compile)
     model.optimizer.build(model.trainable_variables)

@@ -38,6 +38,8 @@ class FitSettings(common.FitSettings):
     """What trains a refined proposal: `joint`, the bound; `em`, as in Marino
     et al. (2018), its own free energies, while the model takes latents for
     constants."""
+    online: bool = False
+    """Whether, with `em`, refinements learn after each time step of a batch."""
     networks: Literal["fivo", "avf"] = "fivo"
     """Form of the cell: that of Maddison et al. (2017), or the SRNN of Marino
     et al. (2018), which encodes nothing, and learns its initial state."""

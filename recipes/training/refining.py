@@ -39,6 +39,7 @@ def build_proposal(settings):
         update,
         start=settings.start,
         objective=settings.objective,
+        online=settings.online,
     )
 
 

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
+from recipes.benchmark.program import BenchmarkSettings
+from recipes.benchmark.published import WORK, published_cell
+from recipes.benchmark.runner import workloads
+from recipes.benchmark.workload import Workload
 from recipes.cli import main
 from recipes.errors import RecipeError
 from recipes.pianoroll import published
@@ -121,3 +125,19 @@ def test_networks_of_the_paper_are_those_of_an_srnn():
     settings = recipe_of("jsb").fit_settings("jsb", networks="avf")
     with pytest.raises(RecipeError, match="model=vrnn"):
         build_cell(settings, "bernoulli")
+
+
+@pytest.mark.parametrize("name", list(WORK))
+def test_the_benchmark_has_cells_of_the_paper(name):
+    settings = BenchmarkSettings(
+        published=name, proposal="iterative", num_iterations=2, online=True
+    )
+    (work,) = workloads(settings.changed(bounds=("elbo",), **WORK[name]), "jax")
+    assert work["batch"] == WORK[name]["batch"]
+    cell = published_cell(Workload(**work))
+    proposal = cell.proposal
+    assert proposal.online and proposal.num_iterations == 2
+    assert proposal.update.gradient_scale == 1 / work["batch"]
+    assert proposal.update.hidden_units == [1024, 1024]
+    sizes = {"srnn_rolls": (100, 300), "srnn_speech": (256, 1024)}
+    assert (cell.latent_dim, cell.units) == sizes[name]
