@@ -192,7 +192,8 @@ class IterativeProposal(Proposal):
                 )
             self.update.trainable = False
             self.optimizer = OnlineAdam(dtype="float32")
-            self.optimizer.build(self.update.variables)
+            # Variables as an argument would be taken for its own.
+            self.optimizer.build([v.shape for v in self.update.variables])
 
     def learner(self, rate: Any) -> dict | None:
         """The weights that a scan moves; see `Proposal.learner`."""

@@ -40,12 +40,12 @@ class OnlineAdam(keras.layers.Layer):
         self.beta_1, self.beta_2 = float(beta_1), float(beta_2)
         self.epsilon = float(epsilon)
 
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Creates the moments of variables."""
+    def build(self, shapes: Sequence[Any]) -> None:
+        """Creates the moments of variables of these shapes."""
         self.moments = [
-            self._weight(f"{name}_{i}", variable.shape)
+            self._weight(f"{name}_{i}", shape)
             for name in ("first", "second")
-            for i, variable in enumerate(variables)
+            for i, shape in enumerate(shapes)
         ]
         self.count = self._weight("count", ())
 
