@@ -192,7 +192,6 @@ class IterativeProposal(Proposal):
                 )
             self.update.trainable = False
             self.optimizer = OnlineAdam(dtype="float32")
-            # Variables as an argument would be taken for its own.
             self.optimizer.build([v.shape for v in self.update.variables])
 
     def learner(self, rate: Any) -> dict | None:

@@ -41,7 +41,10 @@ class OnlineAdam(keras.layers.Layer):
         self.epsilon = float(epsilon)
 
     def build(self, shapes: Sequence[Any]) -> None:
-        """Creates the moments of variables of these shapes."""
+        """Creates the moments of variables of these shapes.
+
+        On TensorFlow the variables themselves would be taken for its own.
+        """
         self.moments = [
             self._weight(f"{name}_{i}", shape)
             for name in ("first", "second")
