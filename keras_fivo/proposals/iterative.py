@@ -190,7 +190,8 @@ class IterativeProposal(Proposal):
                     "`online` needs an update with weights. "
                     f"Received: update={self.update!r}"
                 )
-            self.update.trainable = False
+            for variable in self.update.variables:
+                variable.trainable = False
             self.optimizer = OnlineAdam(dtype="float32")
             self.optimizer.build([v.shape for v in self.update.variables])
 
@@ -340,11 +341,9 @@ class IterativeProposal(Proposal):
 
 
 def _rounded(transition: Distribution, prior: Refinable) -> Distribution:
-    """The transition, rounded as q is.
-
-    Where both are equal, the gradient is then 0 exactly, and no normalisation
-    of inputs makes something of its rounding.
-    """
+    """The transition, rounded as q is."""
+    # Where both are equal, the gradient is then 0 exactly, and no
+    # normalisation of inputs makes something of its rounding.
     if type(transition) is not Normal:
         return transition
     return normal_of(prior.mean, prior.log_variance)
