@@ -147,6 +147,8 @@ def plot(
         active: As for `averages`.
         num_steps: Number of steps of the first sequence to show, at most.
     """
+    from matplotlib.ticker import LogFormatter
+
     count = energies.shape[-1]
     means, errors = averages(energies, active)
     shown = energies[0, active[0]][:num_steps]
@@ -164,7 +166,14 @@ def plot(
         left.set_title("One sequence", fontsize=10, loc="left")
         left.set_xlabel("step", fontsize=9, color=TEXT)
         left.set_ylabel("free energy, nats", fontsize=9, color=TEXT)
-        left.legend(frameon=False, fontsize=8, ncols=2)
+        left.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(
+            *left.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=count,
+            frameon=False,
+            fontsize=8,
+        )
         right.errorbar(
             range(count), means, errors, color=MADE, marker="o", markersize=4
         )
@@ -174,8 +183,12 @@ def plot(
         right.set_xlabel("refinements", fontsize=9, color=TEXT)
         right.set_xticks(range(count))
         for axes in (left, right):
-            if energies.min() > 0:
+            if energies[active].min() > 0:
                 axes.set_yscale("log")
+                for which in ("major", "minor"):
+                    ticks = LogFormatter(minor_thresholds=(2, 0.8))
+                    getattr(axes.yaxis, f"set_{which}_formatter")(ticks)
+                axes.tick_params(which="minor", labelsize=7, length=0)
             tidy(axes)
 
 
