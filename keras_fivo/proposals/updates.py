@@ -324,12 +324,13 @@ def layer_normalized(x: Tensor) -> Tensor:
     size = int(x.shape[-1])
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     squares = ops.sum(ops.square(centred), axis=-1, keepdims=True)
-    # Equal entries have no deviation, whose root has no gradient.
+    # Equal entries, as of a first step from zeros, have no deviation: they
+    # give zeros, whose gradient would be 1e7 times that of the output.
     none = squares == 0
     safe = ops.where(none, ops.ones_like(squares), squares)
     deviation = ops.sqrt(safe / max(size - 1, 1))
-    deviation = ops.where(none, ops.zeros_like(squares), deviation)
-    return centred / (deviation + _SMALL)
+    normalized = centred / (deviation + _SMALL)
+    return ops.where(none, ops.zeros_like(normalized), normalized)
 
 
 _UPDATES: dict[str, type[Update]] = {

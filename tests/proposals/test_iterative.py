@@ -6,7 +6,9 @@ import pytest
 from keras import ops
 
 import keras_fivo as kf
+from keras_fivo import backend
 from keras_fivo.noise import Noise
+from keras_fivo.proposals.updates import layer_normalized
 from tests.reference.examples import randomize
 from tests.reference.gaussian_chain import GaussianChain, ProposingChain
 from tests.reference.gradients import gradients
@@ -269,6 +271,25 @@ def test_missing_steps_leave_it_at_the_transition():
     np.testing.assert_allclose(numpy(result.log_evidence), 0.0, atol=1e-5)
     np.testing.assert_allclose(numpy(result.kl), 0.0, atol=1e-5)
     assert not numpy(result.free_energies).any()
+
+
+def test_inputs_without_deviation_give_no_gradient():
+    weights = ops.convert_to_tensor([1.0, 5.0, -2.0])
+
+    def total(x):
+        return ops.sum(layer_normalized(x) * weights)
+
+    equal, other = (
+        backend.value_and_grad(total, ops.convert_to_tensor([x]))
+        for x in ([0.3, 0.3, 0.3], [1.0, 2.0, 6.0])
+    )
+    assert float(numpy(equal[0])) == 0
+    assert not numpy(equal[1]).any()
+    expected = np.array([-2, -1, 3]) / np.std([1, 2, 6], ddof=1)
+    np.testing.assert_allclose(
+        numpy(other[0]), expected @ [1, 5, -2], rtol=1e-5
+    )
+    assert numpy(other[1]).any()
 
 
 def test_each_particle_refines_its_own():
