@@ -16,6 +16,7 @@ from keras_fivo.cells import (
     StochasticVolatilityCell as StochasticVolatilityCell,
 )
 from keras_fivo.cells import StructuralCell as StructuralCell
+from keras_fivo.cells import SVGCell as SVGCell
 from keras_fivo.cells import VRNNCell as VRNNCell
 from keras_fivo.distributions import (
     AutoregressiveBernoulli as AutoregressiveBernoulli,

@@ -65,10 +65,12 @@ def check_shapes(arrays: dict, cell: Any) -> None:
         ValueError: If they do not fit each other, or the cell.
     """
     shape = tuple(arrays["observations"].shape)
-    if len(shape) != 3:
+    rank = cell.observation_rank
+    if len(shape) != 2 + rank:
+        form = "features" if rank == 1 else "height, width, channels"
         raise ValueError(
-            "Observations must be an array (batch, time, features). "
-            f"Received: observations of shape {shape}"
+            f"Observations of {type(cell).__name__} must be an array (batch, "
+            f"time, {form}). Received: observations of shape {shape}"
         )
     if 0 in shape:
         raise ValueError(
@@ -123,11 +125,16 @@ def check_values(arrays: dict, cell: Any, nan_is_missing: bool) -> None:
 
 
 def _check_size(shape: tuple, cell: Any) -> None:
-    features = shape[-1]
-    expected = cell.observation_dim if cell.built else None
-    if expected is None and cell.emission is not None:
-        expected = cell.emission.event_dim
-    if expected is not None and expected != features:
+    if cell.built:
+        if cell.observation_shape != shape[2:]:
+            raise ValueError(
+                "The model is for observations (batch, time, "
+                f"{', '.join(map(str, cell.observation_shape))}). "
+                f"Received: observations of shape {shape}"
+            )
+        return
+    expected = cell.emission and cell.emission.event_dim
+    if expected is not None and expected != shape[-1]:
         raise ValueError(
             f"The model is for observations with {expected} features. "
             f"Received: observations of shape {shape}"
@@ -198,12 +205,21 @@ def check_sample_weight(sample_weight: Any, arrays: dict) -> np.ndarray:
 def _observed(arrays: dict, shape: tuple) -> np.ndarray:
     observed = np.ones(shape, bool)
     if "mask" in arrays:
-        mask = arrays["mask"].astype(bool)
-        observed &= mask if mask.ndim == 3 else mask[..., None]
+        observed &= _widened(arrays["mask"].astype(bool), shape)
     if "lengths" in arrays:
         active = np.arange(shape[1]) < arrays["lengths"][:, None]
-        observed &= active[..., None]
+        observed &= _widened(active, shape)
     return observed
+
+
+def _widened(steps: np.ndarray, shape: tuple) -> np.ndarray:
+    """Appends axes of size one, up to the rank of a shape."""
+    return steps.reshape(steps.shape + (1,) * (len(shape) - steps.ndim))
+
+
+def any_entry(observed: np.ndarray) -> np.ndarray:
+    """Tells of which steps anything is observed, `(batch, time)`."""
+    return np.any(observed, axis=tuple(range(2, observed.ndim)))
 
 
 def observed_entries(
@@ -233,4 +249,4 @@ def lengths_of(arrays: dict, nan_is_missing: bool) -> np.ndarray:
         return arrays["lengths"]
     _, observed = observed_entries(arrays, nan_is_missing)
     steps = np.arange(1, observed.shape[1] + 1)
-    return (observed.any(-1) * steps).max(1)
+    return (any_entry(observed) * steps).max(1)

@@ -20,20 +20,21 @@ def pad_sequences(
     """Pads sequences of different lengths to one array.
 
     Args:
-        sequences: Arrays `(time, features)`, or `(time,)` for one feature.
+        sequences: Arrays `(time, features)`, or `(time,)` for one feature, or
+            frames `(time, height, width, channels)`.
         controls: Exogenous inputs of each sequence, `(time, controls)`.
         length: Number of steps to pad to; the longest by default.
 
     Returns:
-        A dict of `observations`, float32 `(batch, time, features)`, zero
-        beyond each sequence, `mask`, bool `(batch, time)`, `lengths`, int32
+        A dict of `observations`, float32 `(batch, time, ...)`, zero beyond
+        each sequence, `mask`, bool `(batch, time)`, `lengths`, int32
         `(batch,)`, and `controls` where they were given: what the model's
         methods take.
 
     Raises:
         ValueError: If there is no sequence, or their sizes do not fit.
     """
-    arrays = [_two_axes(x, "sequences") for x in sequences]
+    arrays = [_with_features(x) for x in sequences]
     if not arrays:
         raise ValueError(
             "`sequences` must hold at least one sequence. "
@@ -52,7 +53,7 @@ def pad_sequences(
         "lengths": np.array([len(x) for x in arrays], "int32"),
     }
     if controls is not None:
-        extra = [_two_axes(x, "controls") for x in controls]
+        extra = [_with_features(x, "controls") for x in controls]
         if [len(x) for x in extra] != [len(x) for x in arrays]:
             raise ValueError(
                 "`controls` must have one array for each sequence, of its "
@@ -63,10 +64,11 @@ def pad_sequences(
     return padded
 
 
-def _two_axes(array: Any, name: str) -> np.ndarray:
+def _with_features(array: Any, name: str = "sequences") -> np.ndarray:
+    """Returns an array `(time, ...)` of one feature at least."""
     array = np.asarray(array, "float32")
     array = array[:, None] if array.ndim == 1 else array
-    if array.ndim != 2:
+    if array.ndim < 2 or (array.ndim > 2 and name == "controls"):
         raise ValueError(
             f"`{name}` must be arrays (time, features). "
             f"Received: an array of shape {array.shape}"
@@ -75,13 +77,13 @@ def _two_axes(array: Any, name: str) -> np.ndarray:
 
 
 def _stack(arrays: list, length: int, name: str) -> np.ndarray:
-    sizes = {x.shape[1] for x in arrays}
-    if len(sizes) > 1:
+    shapes = {x.shape[1:] for x in arrays}
+    if len(shapes) > 1:
         raise ValueError(
-            f"`{name}` must all have the same number of features. "
-            f"Received: sizes {sorted(sizes)}"
+            f"`{name}` must all have the same features, or frames of one size. "
+            f"Received: steps of shapes {sorted(shapes)}"
         )
-    padded = np.zeros((len(arrays), length, sizes.pop()), "float32")
+    padded = np.zeros((len(arrays), length, *shapes.pop()), "float32")
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     return padded
@@ -110,16 +112,16 @@ def prepare_inputs(
     """Brings inputs to the form that cells read; runs inside the step.
 
     Args:
-        data: Array `(batch, time, features)`, or a dict of it as
+        data: Array `(batch, time, ..., features)`, or a dict of it as
             `observations` with, where there are any, `mask`, `(batch, time)`
-            or `(batch, time, features)`, True = observed; `lengths`,
+            or of the shape of the observations, True = observed; `lengths`,
             `(batch,)`; `controls`, `(batch, time, controls)`.
         center: `(features,)`; takes the place of what is missing.
         nan_is_missing: Whether NaN stands for a missing entry.
 
     Returns:
-        A dict, time first: `observations`, float32 `(time, batch,
-        features)`; `observed`, bool `(time, batch[, features])`, which
+        A dict, time first: `observations`, float32 `(time, batch, ...,
+        features)`; `observed`, bool `(time, batch[, ..., features])`, which
         entries count in the emission; `active`, bool `(time, batch)`, up to
         the length; `controls`, where given; and where a mask alone, or NaN,
         tells the length, `left_out`, int32 `(batch,)`, the steps after it.
@@ -157,7 +159,8 @@ def fill_missing(observations: Tensor, observed: Tensor, center: Any) -> Tensor:
 
     Args:
         observations: `(..., features)`.
-        observed: Bool `(...)` or `(..., features)`.
+        observed: Bool, of the shape of the observations or of their first
+            axes.
         center: `(features,)`.
     """
     observed = like_rows(observed, observations)

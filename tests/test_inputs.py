@@ -43,13 +43,28 @@ def test_padding_takes_controls_one_feature_and_a_length():
     assert padded["mask"].shape == (3, 6)
     padded = kf.pad_sequences([[1, 2, 3], [4]])
     assert padded["observations"][..., 0].tolist() == [[1, 2, 3], [4, 0, 0]]
+    frames = [np.ones((steps, 4, 6, 1)) for steps in (3, 2)]
+    padded = kf.pad_sequences(frames)
+    assert padded["observations"].shape == (2, 3, 4, 6, 1)
+    assert padded["observations"].sum((2, 3, 4)).tolist() == [
+        [24, 24, 24],
+        [24, 24, 0],
+    ]
+    assert padded["mask"].shape == (2, 3)
 
 
 def test_padding_refuses_what_does_not_fit():
     for arguments, received in (
         (([],), r"Received: sequences=\[\]"),
-        (([np.zeros((2, 3, 1))],), r"Received: an array of shape \(2, 3, 1\)"),
-        (([np.zeros((2, 3)), np.zeros((2, 4))],), r"Received: sizes \[3, 4\]"),
+        (([np.zeros(())],), r"Received: an array of shape \(\)"),
+        (
+            ([np.zeros((2, 3)), np.zeros((2, 4))],),
+            r"Received: steps of shapes \[\(3,\), \(4,\)\]",
+        ),
+        (
+            (sequences(), [np.zeros((2, 3, 1))] * 3),
+            r"Received: an array of shape \(2, 3, 1\)",
+        ),
         ((sequences(), None, 3), "Received: length=3"),
         ((sequences(), [np.ones((3, 1))]), r"Received: lengths \[3\]"),
         (

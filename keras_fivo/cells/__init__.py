@@ -11,4 +11,5 @@ from keras_fivo.cells.stochastic_volatility import (
     StochasticVolatilityCell as StochasticVolatilityCell,
 )
 from keras_fivo.cells.structural import StructuralCell as StructuralCell
+from keras_fivo.cells.svg import SVGCell as SVGCell
 from keras_fivo.cells.vrnn import VRNNCell as VRNNCell

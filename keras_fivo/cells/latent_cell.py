@@ -69,11 +69,11 @@ class LatentCell(ObservingLayer):
         """Computes what needs no latent, for all steps at once.
 
         Args:
-            inputs: Dict of `observations` `(time, batch, features)`, with
-                what is missing filled by the centre, `observed` `(time,
-                batch[, features])`, `active` `(time, batch)`, and where there
-                are any `controls` `(time, batch, controls)` and `dropout`,
-                a dict of uniforms `(batch, size)`.
+            inputs: Dict of `observations` `(time, batch, ..., features)`,
+                with what is missing filled by the centre, `observed` `(time,
+                batch[, ..., features])`, `active` `(time, batch)`, and where
+                there are any `controls` `(time, batch, controls)` and
+                `dropout`, a dict of uniforms `(batch, size)`.
             observed_state: What depends on observations alone, `(batch,
                 ...)`, before the first step.
 
@@ -135,8 +135,15 @@ class LatentCell(ObservingLayer):
         """Returns the latent as the networks read it; by default itself."""
         return latent
 
+    def embed_in(self, context: Nested, latent: Tensor) -> Nested:
+        """Returns `embed` of z_t, times a `latent_mask` of the context."""
+        embedded = self.embed(latent)
+        if isinstance(context, dict) and "latent_mask" in context:
+            embedded = embedded * context["latent_mask"]
+        return embedded
+
     def emission_distribution(
-        self, context: Nested, embedded: Tensor
+        self, context: Nested, embedded: Nested
     ) -> Distribution:
         """Returns p(x_t | z_t, past)."""
         raise NotImplementedError(
@@ -151,7 +158,7 @@ class LatentCell(ObservingLayer):
         """
         return context
 
-    def next_states(self, context: Nested, embedded: Tensor) -> Nested:
+    def next_states(self, context: Nested, embedded: Nested) -> Nested:
         """Returns what the next step needs; by default the latent."""
         return embedded
 
@@ -214,9 +221,6 @@ class LatentCell(ObservingLayer):
 
     def call(self, inputs: dict, states: Nested) -> tuple[StepResult, Nested]:
         """Takes one step, by rows.
-
-        A `latent_mask` in a context that is a dict multiplies the embedded
-        latent, wherever it is read: dropout.
 
         Args:
             inputs: Dict of `past` and `present` (one step of what `encode`
@@ -284,9 +288,7 @@ class LatentCell(ObservingLayer):
 
     def _emitted(self, context: Nested, latent: Tensor) -> dict:
         """Returns what the emission reads: latent and part of the context."""
-        embedded = self.embed(latent)
-        if isinstance(context, dict) and "latent_mask" in context:
-            embedded = embedded * context["latent_mask"]
+        embedded = self.embed_in(context, latent)
         return {"context": self.emission_context(context), "embedded": embedded}
 
     def weigh(self, inputs: dict, emitted: Nested) -> Tensor:
@@ -320,7 +322,7 @@ class LatentCell(ObservingLayer):
         past = {**past, "step": step}
         context = self.recur(states, past)
         latent = self._transition(context, past).sample(noise["latent"])
-        embedded = self.embed(latent)
+        embedded = self.embed_in(context, latent)
         emission = self.emission_distribution(context, embedded)
         sampled = {
             "observations": emission.sample(noise["emission"]),

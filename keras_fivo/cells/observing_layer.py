@@ -1,5 +1,6 @@
 """What a cell knows of its observations: their sizes and their centring."""
 
+import math
 from typing import Any
 
 import keras
@@ -22,17 +23,26 @@ class ObservingLayer(keras.layers.Layer):
         """Creates the weights.
 
         Args:
-            input_shape: `(batch, time, features)`, or a dict of shapes with
-                `observations` and, where there are any, `controls`.
+            input_shape: `(batch, time, ..., features)`, or a dict of shapes
+                with `observations` and, where there are any, `controls`.
         """
         shapes = input_shape
         if not isinstance(shapes, dict):
             shapes = {"observations": shapes}
-        features = int(shapes["observations"][-1])
+        self.observation_shape = tuple(
+            int(size) for size in shapes["observations"][2:]
+        )
+        if len(self.observation_shape) != self.observation_rank:
+            raise ValueError(
+                f"{type(self).__name__} is for observations of "
+                f"{self.observation_rank} axes besides batch and time. "
+                f"Received: observations of shape {shapes['observations']}"
+            )
+        features = self.observation_shape[-1]
         controls = shapes.get("controls")
         self.control_dim = int(controls[-1]) if controls else 0
         # A first layer of a hundred units would be too large with more.
-        check_entries("A model of observations", features, 100)
+        check_entries("A model of observations", *self.observation_shape, 100)
         self.center, self.scale = (
             self.add_weight(
                 name=name,
@@ -74,10 +84,18 @@ class ObservingLayer(keras.layers.Layer):
                 head.input_scale(deviation) if head else deviation
             )
 
+    observation_rank = 1
+    """Number of axes of an observation: 3 of a frame `(height, width,
+    channels)`. Centre, scale and emission belong to the last, its features;
+    the positions have them in common."""
+
+    observation_shape: tuple[int, ...] = ()
+    """Sizes of an observation, once there are weights."""
+
     @property
     def observation_dim(self) -> int:
-        """Number of features of an observation."""
-        return int(self.center.shape[0])
+        """Number of entries of an observation."""
+        return math.prod(self.observation_shape)
 
     @property
     def emission_noise(self) -> str:
@@ -90,5 +108,6 @@ class ObservingLayer(keras.layers.Layer):
     def emission_noise_shape(self) -> Shape:
         """Shape of the noise of one observation."""
         if self.emission is None:
-            return (self.observation_dim,)
-        return self.emission.noise_shape
+            return self.observation_shape
+        # Of each position what the head says of its features.
+        return (*self.observation_shape[:-1], *self.emission.noise_shape)

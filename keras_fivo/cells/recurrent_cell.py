@@ -80,9 +80,9 @@ class RecurrentCell(LatentCell):
         self.recurrent = recurrent
         self.learned_initial_state = bool(learned_initial_state)
         given = {
-            "data_encoder": _part(data_encoder, Network, "data_encoder"),
-            "latent_encoder": _part(latent_encoder, Network, "latent_encoder"),
-            "transition": _part(transition, NormalHead, "transition"),
+            "data_encoder": typed(data_encoder, Network, "data_encoder"),
+            "latent_encoder": typed(latent_encoder, Network, "latent_encoder"),
+            "transition": typed(transition, NormalHead, "transition"),
         }
         # For the configuration: None, False, or whether it is there.
         self.given = {name: x and True for name, x in given.items()}
@@ -272,7 +272,7 @@ class RecurrentCell(LatentCell):
         return cls(recurrent=recurrent, **config)
 
 
-def _part(given: Any, kind: type, argument: str) -> Any:
+def typed(given: Any, kind: type, argument: str) -> Any:
     """A part as it was given, from its configuration too.
 
     Raises:

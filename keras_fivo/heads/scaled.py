@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_fivo.heads.head import Head
@@ -33,6 +34,9 @@ class ScaledHead(Head):
         scale_form: What the raw scale is: `"softplus"`, as above, or
             `"log_variance"`: the scale is then `exp((raw + scale_bias) / 2)`,
             clipped to `[min_scale, max_scale]`.
+        location_activation: Activation of what the network gives for the
+            location, as `"sigmoid"` for values in [0, 1] of a head that is
+            not adaptive; None: none.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class ScaledHead(Head):
         max_scale: float | None = None,
         adaptive: bool = True,
         scale_form: str = "softplus",
+        location_activation: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
@@ -68,6 +73,7 @@ class ScaledHead(Head):
                 f"Received: scale_form={scale_form!r}"
             )
         self.scale_form = scale_form
+        self.location_activation = keras.activations.get(location_activation)
 
     def build_weights(self) -> None:
         """Creates the weights; see `Head.build_weights`."""
@@ -94,6 +100,7 @@ class ScaledHead(Head):
                 components)`.
             axis: Where the entries are.
         """
+        loc = self.location_activation(loc)
         if not self.adaptive:
             return loc
         return _on_axis(self.location, axis) + _on_axis(self.scale, axis) * loc
@@ -127,6 +134,9 @@ class ScaledHead(Head):
             "max_scale": self.max_scale,
             "adaptive": self.adaptive,
             "scale_form": self.scale_form,
+            "location_activation": keras.activations.serialize(
+                self.location_activation
+            ),
         }
         return {**super().get_config(), **config}
 

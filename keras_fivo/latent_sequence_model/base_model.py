@@ -102,12 +102,12 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
         """Creates the weights.
 
         Args:
-            input_shape: `(batch, time, features)`, or a dict of shapes.
+            input_shape: `(batch, time, ..., features)`, or a dict of shapes.
         """
         if not self.cell.built:
             self.cell.build(input_shape)
         self._input_sizes = {
-            key: int(shape[-1])
+            key: [int(size) for size in shape[2:]]
             for key, shape in as_dict(input_shape).items()
             if key in ("observations", "controls")
         }
@@ -119,7 +119,7 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
     def build_from_config(self, config: dict | None) -> None:
         """Builds the model for the sizes that it was saved with."""
         if config and "sizes" in config:
-            shapes = {k: (None, None, n) for k, n in config["sizes"].items()}
+            shapes = {k: (None, None, *n) for k, n in config["sizes"].items()}
             self.build(shapes)
 
     # Saving.

@@ -82,9 +82,11 @@ def moments(
     squares: Any = 0.0
     for arrays in inputs:
         values, observed = observed_entries(arrays, nan_is_missing)
-        count = count + observed.sum((0, 1))
-        total = total + values.sum((0, 1))
-        squares = squares + np.square(values).sum((0, 1))
+        # The positions of a frame have their channels' moments in common.
+        axes = tuple(range(values.ndim - 1))
+        count = count + observed.sum(axes)
+        total = total + values.sum(axes)
+        squares = squares + np.square(values).sum(axes)
     if not np.all(count):
         raise ValueError(
             "Each feature must be observed at least once in the data "

@@ -53,7 +53,7 @@ class FirstBound(keras.callbacks.Callback):
             np.array(keras.ops.convert_to_numpy(x))
             for x in (cell.center, cell.scale)
         )
-        self.threshold = _ABSURD * len(center)
+        self.threshold = _ABSURD * cell.observation_dim
         self.reason = _reason(center, scale, cell.emission is not None)
         self.is_checked = False
 

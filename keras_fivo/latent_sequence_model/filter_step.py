@@ -7,7 +7,12 @@ import numpy as np
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.axes import expand_rows, flatten_rows, time_first
+from keras_fivo.axes import (
+    expand_rows,
+    flatten_rows,
+    like_rows,
+    time_first,
+)
 from keras_fivo.inference.filtering import can_stream
 from keras_fivo.inputs import prepare_inputs
 from keras_fivo.noise import Noise
@@ -81,7 +86,7 @@ class FilterStep(keras.Model):
 
     def signature(self) -> dict[str, tuple[tuple, str]]:
         """Returns the shape and the dtype of each input by name."""
-        features = (self.batch_size, self.cell.observation_dim)
+        features = (self.batch_size, *self.cell.observation_shape)
         controls = (self.batch_size, self.cell.control_dim)
         found = {
             "observations": (features, "float32"),
@@ -144,9 +149,12 @@ class FilterStep(keras.Model):
             expand_rows(state["step"], particles),
             emission,
         )
-        means = ops.reshape(sampled["means"], (self.batch_size, particles, -1))
+        means = ops.reshape(
+            sampled["means"],
+            (self.batch_size, particles, *self.cell.observation_shape),
+        )
         weights = ops.softmax(state["log_weights"], axis=-1)
-        return ops.sum(ops.expand_dims(weights, -1) * means, axis=1)
+        return ops.sum(like_rows(weights, means) * means, axis=1)
 
     def _middle_noise(self, rows: int) -> Tensor:
         """Noise of observations that are not looked at."""

@@ -17,6 +17,7 @@ from keras_fivo.inference.filtering import (
 from keras_fivo.inference.smoothing import Smoother, SmoothingResult
 from keras_fivo.inference.states import check_continuation, check_state, forms
 from keras_fivo.input_checks import (
+    any_entry,
     check_shapes,
     check_values,
     observed_entries,
@@ -40,9 +41,10 @@ _FIELDS = [field.name for field in fields(FilterResult)]
 class LatentSequenceModel(GeneratingModel):
     """A latent sequence model that is trained with a bound.
 
-    Observations are an array `(batch, time, features)`, or a dict of it as
-    `observations` with, where there are any, `mask` `(batch, time)` or
-    `(batch, time, features)`, True = observed; `lengths` `(batch,)`; and
+    Observations are an array `(batch, time, features)`, of an `SVGCell`
+    frames `(batch, time, height, width, channels)`, or a dict of it as
+    `observations` with, where there are any, `mask` `(batch, time)` or of the
+    shape of the observations, True = observed; `lengths` `(batch,)`; and
     `controls` `(batch, time, controls)`. The length of a sequence is one
     past its last observed step, unless `lengths` says otherwise.
 
@@ -141,7 +143,7 @@ class LatentSequenceModel(GeneratingModel):
         data = self._checked_inputs(observations)
         _, observed = observed_entries(data, self.nan_is_missing)
         scores = -evidence_increments(result)
-        return np.where(observed.any(-1), scores, np.nan)
+        return np.where(any_entry(observed), scores, np.nan)
 
     def step(
         self,

@@ -13,8 +13,8 @@ def observed_values(observations: Any) -> np.ndarray:
 
     Args:
         observations: Array, NaN where missing; or a dict of it as
-            `observations`, `(batch, time, features)`, with, where there are
-            any, `mask` `(batch, time[, features])` and `lengths` `(batch,)`.
+            `observations`, `(batch, time, ...)`, with, where there are any,
+            `mask` `(batch, time[, ...])` and `lengths` `(batch,)`.
 
     Raises:
         ValueError: For lengths or a mask of another shape.
@@ -24,12 +24,12 @@ def observed_values(observations: Any) -> np.ndarray:
     shape = values.shape
     if "mask" in data:
         mask = data["mask"].astype(bool)
-        if mask.shape not in (shape, shape[:-1]):
+        if mask.shape not in (shape, shape[:2]):
             raise ValueError(
-                f"`mask` must have the shape {shape[:-1]} or {shape}. "
+                f"`mask` must have the shape {shape[:2]} or {shape}. "
                 f"Received: mask of shape {mask.shape}"
             )
-        mask = mask if mask.shape == shape else mask[..., None]
+        mask = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
         values = np.where(mask, values, np.nan)
     if "lengths" in data:
         if data["lengths"].shape != shape[:1]:

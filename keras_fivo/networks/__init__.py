@@ -3,6 +3,12 @@
 from keras_fivo.networks.activations import (
     clipped_leaky_relu as clipped_leaky_relu,
 )
+from keras_fivo.networks.frames import VGG as VGG
+from keras_fivo.networks.frames import FrameDecoder as FrameDecoder
+from keras_fivo.networks.frames import FrameEncoder as FrameEncoder
+from keras_fivo.networks.frames import (
+    check_normalization as check_normalization,
+)
 from keras_fivo.networks.highway import HighwayNetwork as HighwayNetwork
 from keras_fivo.networks.network import Identity as Identity
 from keras_fivo.networks.network import Network as Network

@@ -214,7 +214,8 @@ class IterativeProposal(Proposal):
         """What the start needs, and what the update reads."""
         found = {"start": self.start.look_ahead(past, present, inputs)}
         if self.update.reads == "observation":
-            found["seen"] = inputs["observations"]
+            seen = inputs["observations"]
+            found["seen"] = ops.reshape(seen, (*ops.shape(seen)[:2], -1))
         elif self.update.reads:
             found["seen"] = present
         return found
