@@ -11,6 +11,7 @@ from recipes.recipe import Recipe
 from recipes.settings.base import nearest
 from recipes.speech.recipe import Speech
 from recipes.table.recipe import Table
+from recipes.video.recipe import Video
 
 RECIPES: tuple[Recipe, ...] = (
     PianoRoll(),
@@ -18,6 +19,7 @@ RECIPES: tuple[Recipe, ...] = (
     Speech(),
     GaussianChain(),
     Table(),
+    Video(),
 )
 
 

@@ -27,7 +27,8 @@ def choose_sequences(
     """
     steps = settings.prefix_length
     if not steps:
-        return [np.zeros((0, sequences[0].shape[1]), "float32")], ["no prefix"]
+        shape = (0, *sequences[0].shape[1:])
+        return [np.zeros(shape, "float32")], ["no prefix"]
     fitting = [i for i, one in enumerate(sequences) if len(one) >= steps]
     if not fitting:
         raise RecipeError(

@@ -58,7 +58,8 @@ class SequenceDataset(keras.utils.PyDataset):
         sequences: List of arrays `(steps, features)`, each of one step at
             least, with the same features. Or a sequence that reads its items
             when they are asked for, and tells their shapes beforehand: with
-            the attributes `lengths`, integers, and `features`, an integer.
+            the attributes `lengths`, integers, and `features`, an integer, or
+            of frames `(height, width, channels)`.
         batch_size: int. Default: 4.
         seed: int, at least 0. Default: 0.
         shuffle: bool. `False` keeps the given order within each bucket.
@@ -163,7 +164,8 @@ class SequenceDataset(keras.utils.PyDataset):
         self._seen.add(index % len(self))
         num_rows = self.batch_size if self.pad_batch else len(rows)
         length = self.boundaries[self._buckets[rows[0]]]
-        observations = np.zeros((num_rows, length, self._features), "float32")
+        shape = (num_rows, length, *self._features)
+        observations = np.zeros(shape, "float32")
         mask = np.zeros((num_rows, length), "bool")
         for row, source in enumerate(rows):
             steps = self._lengths[source]
@@ -261,7 +263,7 @@ def _measure(sequences, chunk_length):
     if not (hasattr(sequences, "lengths") and hasattr(sequences, "features")):
         arrays = _cut(_check_sequences(sequences), chunk_length)
         lengths = np.array([len(array) for array in arrays])
-        return arrays, lengths, arrays[0].shape[1]
+        return arrays, lengths, arrays[0].shape[1:]
     if chunk_length is not None:
         raise ValueError(
             "`chunk_length` cuts arrays only; these sequences are read when "
@@ -274,7 +276,8 @@ def _measure(sequences, chunk_length):
             "There must be sequences, of at least one step each. "
             f"Received: {len(lengths)} sequences."
         )
-    return sequences, lengths, sequences.features
+    features = sequences.features
+    return sequences, lengths, np.atleast_1d(features).tolist()
 
 
 def _check_sequences(sequences):
@@ -282,17 +285,17 @@ def _check_sequences(sequences):
     if not arrays:
         raise ValueError("There must be at least one sequence. Received: none.")
     for index, array in enumerate(arrays):
-        if array.ndim != 2 or len(array) == 0:
+        if array.ndim < 2 or len(array) == 0:
             raise ValueError(
                 "A sequence must be an array (steps, features) of at least "
                 "one step. "
                 f"Received: sequence {index} with shape={array.shape}."
             )
-        if array.shape[1] != arrays[0].shape[1]:
+        if array.shape[1:] != arrays[0].shape[1:]:
             raise ValueError(
                 "All sequences must have the same features. Received: "
-                f"sequence 0 with {arrays[0].shape[1]}, sequence {index} "
-                f"with {array.shape[1]}."
+                f"sequence 0 with {arrays[0].shape[1:]}, sequence {index} "
+                f"with {array.shape[1:]}."
             )
     return arrays
 

@@ -310,7 +310,7 @@ def test_a_resumed_fit_sees_what_an_unbroken_one_sees():
         ({"sequences": [np.zeros((0, 2))]}, r"shape=\(0, 2\)"),
         (
             {"sequences": [np.zeros((3, 2)), np.zeros((3, 5))]},
-            "sequence 0 with 2, sequence 1 with 5",
+            r"sequence 0 with \(2,\), sequence 1 with \(5,\)",
         ),
         ({"batch_size": 0}, "batch_size=0"),
         ({"seed": -1}, "seed=-1"),

@@ -1,0 +1,1 @@
+"""Video: bouncing digits and people who move."""
