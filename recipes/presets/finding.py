@@ -52,7 +52,8 @@ def record_of_preset(text: str) -> dict[str, Any]:
     """
     folder = find_preset(text)
     if folder is None:
-        known = sorted(path.name for path in shipped_folder().glob("*/"))
+        runs = shipped_folder().glob("*/run.json")
+        known = sorted(path.parent.name for path in runs)
         raise RecipeError(
             f"A preset is the name of a shipped one, {', '.join(known)}, the "
             "folder of one, or a handle that begins with hf:// or kaggle://. "

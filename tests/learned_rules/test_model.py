@@ -124,3 +124,17 @@ def test_bad_arguments_are_refused():
         kf.LearnedRuleModel(rule(), ())
     with pytest.raises(ValueError, match="Received: an embedding of 5"):
         kf.LearnedRuleModel(rule(embedding_dim=8), (7, 5))
+
+
+def test_the_shipped_rule_learns_digits_better_than_chance_did():
+    """One label a class, against the base model that it began with."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    x, y = datasets.load_digits(return_X_y=True)
+    x = (x / 16).astype("float32")
+    model = kf.LearnedRuleModel.from_preset("learned-rule-slim", (64,), seed=0)
+    settings = dict(shots=1, trials=60, probe=kf.RidgeProbe(30.0))
+    before = model.evaluate(x[400:], y[400:], **settings)
+    model.fit(x[:320], batch_size=64, shuffle=False, verbose=0)
+    after = model.evaluate(x[400:], y[400:], **settings)
+    gain = after.trials - before.trials
+    assert gain.mean() > 3 * gain.std() / np.sqrt(60)
