@@ -27,7 +27,7 @@ a machine is shared, only that holds.
   python -m recipes benchmark backends=jax bounds=fivo num_particles=4 \\
       threads=1 against="python reference.py --bound {bound} \\
       --num-particles {num_particles}\"
-  python -m recipes benchmark published=srnn_rolls proposal=iterative \
+  python -m recipes benchmark published=srnn_rolls proposal=iterative \\
       backends=jax,tensorflow,torch threads=1 online=true"""
 _HEADER = (
     f"{'backend':<10} {'jit':<3} {'bound':<5} {'N':>3} {'updates/s':>10} "

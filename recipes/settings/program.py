@@ -129,16 +129,22 @@ def guarded(start: Callable[..., None], *arguments: Any) -> int:
     """Runs a function; tells faults that the user can mend in one line.
 
     Returns:
-        The exit code: 0, 2 for such a fault, 130 for an interrupt.
+        The exit code: 0, 2 for such a fault, 130 for an interrupt, and 141
+        where nobody reads on, as after `| head`.
     """
     try:
         start(*arguments)
+        sys.stdout.flush()
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Python would flush what is left once more, and tell of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return 0
 
 
