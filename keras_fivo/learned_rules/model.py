@@ -180,7 +180,9 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
                 f"Received: y of type {type(y).__name__}. Pass labels to "
                 "`evaluate`."
             )
-        if hasattr(x, "shape"):
+        if isinstance(x, keras.utils.PyDataset):
+            self._check(keras.utils.unpack_x_y_sample_weight(x[0])[0])
+        elif hasattr(x, "shape"):
             self._check(x)
         return super().fit(x, **kwargs)
 
