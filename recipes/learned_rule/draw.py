@@ -93,7 +93,7 @@ def main():
     parser.add_argument("picture", help="a PNG file")
     parser.add_argument("--rule", default="learned-rule-slim")
     parser.add_argument("--letters", default="runs/rule/glyphs.npz")
-    parser.add_argument("--updates", type=int, default=12)
+    parser.add_argument("--updates", type=int, default=5)
     given = parser.parse_args()
     data = load_glyphs(given.letters)
     draw(load_rule(given.rule), data, given.picture, given.updates)
