@@ -119,8 +119,13 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
     def build_from_config(self, config: dict | None) -> None:
         """Builds the model for the sizes that it was saved with."""
         if config and "sizes" in config:
-            shapes = {k: (None, None, *n) for k, n in config["sizes"].items()}
-            self.build(shapes)
+            # An integer is what models saved before frames had.
+            self.build(
+                {
+                    key: (None, None, *([n] if isinstance(n, int) else n))
+                    for key, n in config["sizes"].items()
+                }
+            )
 
     # Saving.
 
