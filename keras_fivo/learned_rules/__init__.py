@@ -7,6 +7,7 @@ from keras_fivo.learned_rules.few_shot import FewShotResult as FewShotResult
 from keras_fivo.learned_rules.few_shot import (
     evaluate_few_shot as evaluate_few_shot,
 )
+from keras_fivo.learned_rules.few_shot import few_shot_trials as few_shot_trials
 from keras_fivo.learned_rules.meta_training import MetaTraining as MetaTraining
 from keras_fivo.learned_rules.meta_training import TaskGroup as TaskGroup
 from keras_fivo.learned_rules.model import FewShotProbe as FewShotProbe

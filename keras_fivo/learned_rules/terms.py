@@ -60,6 +60,9 @@ class KernelChange(keras.layers.Layer):
         rank: Number of channels of a low-rank readout.
     """
 
+    term_names = TERMS
+    """Names of the terms that `coefficients` merge, in their order."""
+
     def __init__(self, rank: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rank = rank

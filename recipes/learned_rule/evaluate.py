@@ -15,7 +15,6 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
-from keras_fivo.learned_rules.few_shot import few_shot_trials
 from recipes.errors import RecipeError
 from recipes.learned_rule import tasks
 from recipes.learned_rule.meta_train import load_glyphs
@@ -67,7 +66,7 @@ HELD_OUT = {"digits": (8, digits), "MNIST": (14, mnist)}
 
 def accuracies(features, labels, ways, shots, trials, penalty, seed=1):
     """Accuracy of a ridge probe in each trial; all are fitted at once."""
-    drawn = few_shot_trials(labels, ways, shots, trials, seed)
+    drawn = kf.few_shot_trials(labels, ways, shots, trials, seed)
     support, query = map(np.stack, zip(*drawn, strict=True))
     targets = np.repeat(np.eye(ways, dtype="float32"), shots, axis=0)
     fitted = kf.RidgeProbe(penalty).fit(

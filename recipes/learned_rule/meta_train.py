@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
-from keras_fivo.learned_rules.terms import TERMS
 from recipes.learned_rule import glyphs, tasks
 
 RULE = dict(
@@ -75,7 +74,7 @@ def make_stream(data, groups, seed, num_updates, start=0):
 def new_rule():
     """The slim rule, before meta-training."""
     rule = kf.LocalUpdateRule(**RULE)
-    merge = [MERGE[name] for name in TERMS]
+    merge = [MERGE[name] for name in rule.kernel_change.term_names]
     rule.kernel_change.coefficients.assign(merge)
     return rule
 
