@@ -6,22 +6,24 @@ import pathlib
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-# TensorFlow takes several seconds to trace each model that a test makes. These
-# files tell whether recipes run there; the rest of them is run by `-m slow`.
-ON_TENSORFLOW = {
+# Tracing and compiling each model that a test makes takes seconds. These files
+# tell whether recipes run on a backend; PyTorch, which starts at once, runs the
+# rest of them too, and the other two run them by `-m slow`.
+EVERYWHERE = {
     "test_cli_fit.py",
     "test_cli_refusals.py",
+    "test_cli_verbs.py",
     "test_model_file.py",
 }
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    if os.environ["KERAS_BACKEND"] != "tensorflow":
+    if os.environ["KERAS_BACKEND"] == "torch":
         return
     for item in items:
         folders = item.path.parents
         if HERE not in folders or HERE / "plain" in folders:
             continue
-        if item.path.name not in ON_TENSORFLOW:
+        if item.path.name not in EVERYWHERE:
             item.add_marker(pytest.mark.slow)
