@@ -100,7 +100,9 @@ def test_several_steps_per_execution_change_nothing_but_the_calls(jit):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize(
+    "jit", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_generators_and_data_sets_train_too(jit):
     batches = [rolls(2, seed=i) for i in range(3)]
 

@@ -34,5 +34,6 @@ def test_a_cell_with_controls_holds_to_the_contract():
     check_cell(vrnn(), given["observations"], given["controls"])
 
 
+@pytest.mark.slow
 def test_a_smoothing_proposal_holds_to_the_contract():
     check_proposal("smoothing")

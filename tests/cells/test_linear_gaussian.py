@@ -176,6 +176,7 @@ def test_bounds_lie_below_the_evidence_and_their_estimates_are_unbiased(
         assert abs(ratios.mean() - 1) < 4 * ratios.std() / count**0.5
 
 
+@pytest.mark.slow
 def test_more_particles_close_the_gap():
     cell, _ = cell_of()
     arguments = {name: np.repeat(x[:1], 300, 0) for name, x in data().items()}

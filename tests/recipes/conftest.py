@@ -12,7 +12,6 @@ HERE = pathlib.Path(__file__).parent
 EVERYWHERE = {
     "test_cli_fit.py",
     "test_cli_refusals.py",
-    "test_cli_verbs.py",
     "test_model_file.py",
 }
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 import keras_fivo as kf
@@ -122,6 +123,7 @@ def independent():
     return cell
 
 
+@pytest.mark.slow
 def test_it_learns_nothing_where_the_future_does_not_depend_on_the_latent():
     """Though each latent tells of its h_t, which the future depends on."""
     cell = independent()

@@ -99,6 +99,7 @@ def distance(cell, exact, x):
 
 
 @pytest.mark.parametrize("objective", LEARNED[:2])
+@pytest.mark.slow
 def test_learning_turns_the_twist_to_the_exact_one(objective):
     cell = chain(kf.QuadraticTwist(4, objective), "exact_filtering")
     bound = kf.FIVO(16, criterion="always")
