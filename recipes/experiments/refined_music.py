@@ -19,7 +19,7 @@ from recipes.settings.base import (
 )
 from recipes.settings.common import BOUNDS, EvaluateSettings
 from recipes.settings.program import Program
-from recipes.storage import atomic_path, read_json
+from recipes.storage import atomic_path
 from recipes.training.run_folder import RunFolder
 
 Row = Literal[
@@ -74,7 +74,6 @@ _ROWS: dict[str, dict[str, Any]] = {
     "fivo-started": _FIVO | {"proposal": "iterative", "start": "filtering"},
     "fivo-refined": _FIVO | {"proposal": "iterative"},
 }
-_EVALUATION = "evaluation-test.json"
 
 
 class MusicSettings(Settings):
@@ -119,11 +118,9 @@ def run(settings: MusicSettings) -> None:
         for row in settings.rows:
             folder = _folder(settings, data, row)
             run_fit(fit_settings(settings, data, row))
-            if not (folder / _EVALUATION).is_file():
-                count = settings.num_particles
-                run_evaluate(
-                    EvaluateSettings(run=str(folder), num_particles=count)
-                )
+            if folder.read_evaluation("test") is None:
+                path, count = str(folder.path), settings.num_particles
+                run_evaluate(EvaluateSettings(run=path, num_particles=count))
     text = table(settings)
     path = pathlib.Path(settings.output).expanduser() / "table.md"
     with told_to_the_user(), atomic_path(path) as partial:
@@ -149,7 +146,7 @@ def fit_settings(settings: MusicSettings, data: Data, row: str) -> Any:
         seed=settings.seed,
         data_path=path,
         tensorboard=False,
-        run=str(_folder(settings, data, row)),
+        run=str(_folder(settings, data, row).path),
     )
 
 
@@ -169,13 +166,11 @@ def table(settings: MusicSettings) -> str:
     missing = []
     for data in settings.data:
         for row in settings.rows:
-            folder = RunFolder(_folder(settings, data, row))
-            path = folder.path / _EVALUATION
-            if not path.is_file():
+            folder = _folder(settings, data, row)
+            content = folder.read_evaluation("test")
+            if content is None:
                 missing.append(f"{data} {row}")
                 continue
-            with told_to_the_user():
-                content = read_json(path, "an evaluation", {"bounds": dict})
             lines.append(_line(data, row, folder.read_record(), content))
     if missing:
         lines += ["", f"Not run: {', '.join(missing)}."]
@@ -196,8 +191,8 @@ def _line(data: Data, row: str, record: Any, content: dict) -> str:
     )
 
 
-def _folder(settings: MusicSettings, data: str, row: str) -> pathlib.Path:
-    return pathlib.Path(settings.output).expanduser() / f"{data}-{row}"
+def _folder(settings: MusicSettings, data: str, row: str) -> RunFolder:
+    return RunFolder(pathlib.Path(settings.output) / f"{data}-{row}")
 
 
 PROGRAM = Program(

@@ -19,7 +19,7 @@ from recipes.settings.base import (
 )
 from recipes.settings.common import BOUNDS, Bound, EvaluateSettings
 from recipes.settings.program import Program
-from recipes.storage import atomic_path, read_json
+from recipes.storage import atomic_path
 from recipes.training.run_folder import RunFolder
 
 Data = Literal["nottingham", "jsb", "musedata", "piano_midi"]
@@ -35,7 +35,6 @@ PUBLISHED = {
     ("iwae", 16): (-2.85, -7.41, -7.13, -7.79),
     ("fivo", 16): (-2.58, -6.72, -5.89, -7.43),
 }
-_EVALUATION = "evaluation-test.json"
 
 
 class CellSettings(Settings):
@@ -117,7 +116,7 @@ def train_cell(
             _fit_settings(recipe, settings, data, bound, num_particles, seed)
         )
     best = best_run(settings, data, bound, num_particles)
-    if best is not None and not (best.path / _EVALUATION).is_file():
+    if best is not None and best.read_evaluation("test") is None:
         run_evaluate(EvaluateSettings(run=str(best.path)))
 
 
@@ -150,20 +149,21 @@ def table(settings: TableSettings) -> str:
     missing = []
     for data, bound, num_particles in _cells(settings):
         best = best_run(settings, data, bound, num_particles)
-        if best is None or not (best.path / _EVALUATION).is_file():
+        content = best and best.read_evaluation("test")
+        if content is None:
             missing.append(f"{data} {bound.upper()} {num_particles}")
             continue
-        lines.append(_row(best, data, bound, num_particles))
+        lines.append(
+            _row(best.read_record(), content, data, bound, num_particles)
+        )
     if missing:
         lines += ["", f"Not run: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
 
-def _row(best: RunFolder, data: str, bound: str, num_particles: int) -> str:
-    record: dict[str, Any] = best.read_record()
-    with told_to_the_user():
-        path = best.path / _EVALUATION
-        content = read_json(path, "an evaluation", {"bounds": dict})
+def _row(
+    record: Any, content: Any, data: str, bound: str, num_particles: int
+) -> str:
     bounds = content["bounds"]
     reported = reported_bound(record, content)
     ours = bounds[reported]["bound_per_step"]

@@ -1,17 +1,15 @@
 """`gallery`: a page of presets, from what their cards tell."""
 
 import pathlib
-from typing import Any
 
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.presets.card import bounds_table, data_set, reported_bound, summary
 from recipes.presets.config import GallerySettings
 from recipes.presets.finding import shipped_folder
 from recipes.registry import recipe_of
-from recipes.storage import atomic_path, read_json
+from recipes.storage import atomic_path
 from recipes.training.run_folder import RunFolder
 
-_EVALUATION = "evaluation-test.json"
 _HEAD = """\
 # Gallery
 
@@ -55,15 +53,12 @@ def run_gallery(settings: GallerySettings) -> pathlib.Path:
 
 def _entry(folder: pathlib.Path, output: pathlib.Path) -> tuple[str, str]:
     """The row and the section of a preset."""
-    record = RunFolder(folder).read_record()
-    if record is None:
+    run = RunFolder(folder)
+    record, content = run.read_record(), run.read_evaluation("test")
+    if record is None or content is None:
         raise RecipeError(
-            f"A preset must have a run.json. Received: {str(folder)!r}."
-        )
-    with told_to_the_user():
-        kinds = {"bounds": dict, "num_particles": int}
-        content: dict[str, Any] = read_json(
-            folder / _EVALUATION, "an evaluation", kinds
+            "A preset must have a run.json and an evaluation-test.json. "
+            f"Received: {str(folder)!r}."
         )
     name, recipe = folder.name, recipe_of(record["settings"]["data"])
     settings = record["settings"]

@@ -10,7 +10,7 @@ from recipes.presets.card import model_card, reported_bound
 from recipes.presets.config import PresetSettings
 from recipes.registry import recipe_of
 from recipes.settings.common import EvaluateSettings
-from recipes.storage import read_json, scratch_folder, write_json
+from recipes.storage import scratch_folder, write_json
 from recipes.training.evaluation import run_evaluate
 from recipes.training.modelling import build_bound
 from recipes.training.run_folder import RunFolder
@@ -56,8 +56,9 @@ def run_preset(settings: PresetSettings) -> pathlib.Path:
     with told_to_the_user(), scratch_folder(target) as scratch:
         folder = scratch / name
         trained.model.save_to_preset(folder, card)
-        write_json(folder / "run.json", record)
-        write_json(folder / f"evaluation-{settings.split}.json", content)
+        made = RunFolder(folder)
+        made.write_record(record)
+        write_json(made.evaluation_path(settings.split), content)
         os.rename(folder, target)
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"Preset: {target}, {size / 1024:,.0f} KiB")
@@ -80,12 +81,9 @@ def shareable(record: Record) -> Record:
 
 def _evaluation(trained: Trained, settings: PresetSettings) -> Record:
     """What `evaluate` found, or finds now."""
-    path = trained.folder / f"evaluation-{settings.split}.json"
-    if path.is_file():
-        with told_to_the_user():
-            content: Record = read_json(
-                path, "an evaluation", {"bounds": dict, "num_particles": int}
-            )
+    folder = RunFolder(trained.folder)
+    content: Record | None = folder.read_evaluation(settings.split)
+    if content is not None:
         known = all("kl_per_step" in row for row in content["bounds"].values())
         if known and content["num_particles"] == settings.num_particles:
             return content

@@ -10,7 +10,7 @@ from recipes.data.sequence_dataset import SequenceDataset
 from recipes.errors import told_to_the_user
 from recipes.settings.common import BOUNDS, BoundSettings, EvaluateSettings
 from recipes.training.modelling import build_bound
-from recipes.training.run_folder import write_json
+from recipes.training.run_folder import RunFolder, write_json
 from recipes.training.trained import Trained, load_trained
 
 
@@ -24,9 +24,8 @@ def run_evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     content = _evaluate(trained, settings)
     print(bound_table(content))
     content = trained.recipe.after_evaluation(trained, settings, content)
-    output = settings.output or trained.folder / (
-        f"evaluation-{settings.split}.json"
-    )
+    folder = RunFolder(trained.folder)
+    output = settings.output or folder.evaluation_path(settings.split)
     with told_to_the_user():
         write_json(output, content)
     print(f"Written to {output}")

@@ -19,6 +19,7 @@ from recipes.storage import write_json as write_json
 MONITOR = "val_bound_per_step"
 MAX_LOG_BYTES = 2**25
 _RECORD = {"identity": dict, "settings": dict, "status": str}
+_EVALUATION = {"bounds": dict, "num_particles": int}
 _FINISHED = {
     "best": float | int | None,
     "best_updates": int,
@@ -33,8 +34,9 @@ class RunFolder:
 
     It holds `run.json` (the settings, versions and results), `best.keras`
     (the best model by the validation bound), `state.npz` (all that resuming
-    needs), `log.csv` and `log.jsonl` (a line for each validation), and
-    `tensorboard/`. Each file but the logs appears whole or not at all.
+    needs), `log.csv` and `log.jsonl` (a line for each validation),
+    `tensorboard/`, and `evaluation-SPLIT.json` (the bounds on a split, once
+    it was evaluated). Each file but the logs appears whole or not at all.
 
     Args:
         path: Path of the folder; it need not exist.
@@ -127,6 +129,22 @@ class RunFolder:
 
     def write_record(self, record):
         write_json(self.record_path, record)
+
+    def evaluation_path(self, split):
+        """Where `evaluate` writes the bounds on a split."""
+        return self.path / f"evaluation-{split}.json"
+
+    def read_evaluation(self, split):
+        """What `evaluate` found on a split, or `None`.
+
+        Raises:
+            RecipeError: The file is damaged, or of another form.
+        """
+        path = self.evaluation_path(split)
+        if not path.is_file():
+            return None
+        with told_to_the_user():
+            return read_json(path, "an evaluation", _EVALUATION)
 
     def save_best(self, model):
         """Saves the model, whole or not at all."""

@@ -26,6 +26,7 @@ def trained(monkeypatch):
     def run_evaluate(settings):
         rows = {name: {"bound_per_step": -8.25} for name in BOUNDS}
         content = {"bounds": rows, "free_energy_marino": 8.125}
+        content["num_particles"] = settings.num_particles
         write_json(f"{settings.run}/evaluation-test.json", content)
 
     monkeypatch.setattr(fitting, "run_fit", run_fit)

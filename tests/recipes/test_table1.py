@@ -33,8 +33,8 @@ def trained(monkeypatch):
             name: {"bound_per_step": value, "kl_per_step": 0.125}
             for name, value in values.items()
         }
-        path = f"{settings.run}/evaluation-test.json"
-        write_json(path, {"bounds": rows})
+        content = {"bounds": rows, "num_particles": settings.num_particles}
+        write_json(f"{settings.run}/evaluation-test.json", content)
 
     monkeypatch.setattr(fitting, "run_fit", run_fit)
     monkeypatch.setattr(evaluation, "run_evaluate", run_evaluate)

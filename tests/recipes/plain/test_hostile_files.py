@@ -94,6 +94,22 @@ def test_a_record_of_another_form_is_refused_by_name(tmp_path, content):
 
 
 @pytest.mark.parametrize(
+    "content",
+    ["", "[1]", '{"bounds": {}}', '{"bounds": 1, "num_particles": 2}'],
+)
+def test_an_evaluation_of_another_form_is_refused_by_name(tmp_path, content):
+    folder = RunFolder(tmp_path)
+    assert folder.read_evaluation("valid") is None
+    path = folder.evaluation_path("valid")
+    path.write_text(content)
+    with pytest.raises(RecipeError, match=r"path=.*evaluation-valid\.json"):
+        folder.read_evaluation("valid")
+    path.write_text('{"bounds": {}, "num_particles": 2}')
+    assert folder.read_evaluation("valid")["num_particles"] == 2
+    assert folder.read_evaluation("test") is None
+
+
+@pytest.mark.parametrize(
     "line", ["nothing", DEEP, "[1]", "7", "{}", '{"epoch": "1"}', "\udcff"]
 )
 def test_a_log_of_another_form_is_refused_by_name(tmp_path, line, monkeypatch):
