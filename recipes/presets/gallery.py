@@ -31,7 +31,7 @@ def run_gallery(settings: GallerySettings) -> pathlib.Path:
         RecipeError: There are no presets, or one has no record.
     """
     root = pathlib.Path(settings.presets or shipped_folder()).expanduser()
-    folders = sorted(path.parent for path in root.glob("*/metadata.json"))
+    folders = sorted(path.parent for path in root.glob("*/run.json"))
     if not folders:
         raise RecipeError(
             "The folder must hold folders of presets. "

@@ -204,6 +204,13 @@ def test_the_shipped_cards_are_what_is_generated_now():
         assert card == (folder / "README.md").read_text("utf-8")
 
 
+def test_the_gallery_of_the_docs_is_what_is_generated_now(tmp_path):
+    (tmp_path / "gallery").symlink_to(REPOSITORY / "docs" / "gallery")
+    assert main(["gallery", f"output={tmp_path}"]) == 0
+    page = (tmp_path / "gallery.md").read_text("utf-8")
+    assert page == (REPOSITORY / "docs" / "gallery.md").read_text("utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
