@@ -29,6 +29,19 @@ class BaseWeights(NamedTuple):
     backward: list
 
 
+def base_forms(input_dim: int, units: Sequence[int]) -> BaseWeights:
+    """Returns shapes and standard deviations in the place of weights.
+
+    Args:
+        input_dim: Number of inputs.
+        units: Sizes of the layers, the embedding last.
+    """
+    shapes = list(zip([input_dim, *units[:-1]], units, strict=True))
+    kernels = [(shape, KERNEL_DEVIATION) for shape in shapes]
+    biases = [((size,), BIAS_DEVIATION) for size in units]
+    return BaseWeights(kernels, biases, list(kernels))
+
+
 def initial_base(
     input_dim: int,
     units: Sequence[int],
@@ -53,12 +66,8 @@ def initial_base(
             leading + shape, stddev=deviation, dtype="float32", seed=seed
         )
 
-    shapes = list(zip([input_dim, *units[:-1]], units, strict=True))
-    return BaseWeights(
-        kernels=[normal(shape, KERNEL_DEVIATION) for shape in shapes],
-        biases=[normal((size,), BIAS_DEVIATION) for size in units],
-        backward=[normal(shape, KERNEL_DEVIATION) for shape in shapes],
-    )
+    parts = base_forms(input_dim, units)
+    return BaseWeights(*[[normal(*form) for form in part] for part in parts])
 
 
 def run_base(

@@ -1,6 +1,5 @@
 """The Keras model that a rule trains without labels."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,8 @@ from keras import ops
 
 from keras_fivo import backend
 from keras_fivo.learned_rules.base import (
-    BIAS_DEVIATION,
-    KERNEL_DEVIATION,
     BaseWeights,
+    base_forms,
     run_base,
 )
 from keras_fivo.learned_rules.few_shot import FewShotResult, evaluate_few_shot
@@ -81,24 +79,24 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         if self.built:
             return
         self.input_dim = int(np.prod(input_shape[1:]))
-        kernels = list(itertools.pairwise([self.input_dim, *self.units]))
-        shapes = [*kernels, *[(size,) for size in self.units], *kernels]
+        parts = base_forms(self.input_dim, self.units)
+        forms = [form for part in parts for form in part]
         seeds = np.random.default_rng(self.seed).integers(
-            2**31, size=len(shapes)
+            2**31, size=len(forms)
         )
+        # Initializers, not values: Keras may trace this within `fit`.
         self._weights = [
             self.add_weight(
                 shape=shape,
                 initializer=keras.initializers.TruncatedNormal(
-                    stddev=(
-                        KERNEL_DEVIATION if len(shape) == 2 else BIAS_DEVIATION
-                    ),
-                    seed=int(seed),
+                    stddev=deviation, seed=int(seed)
                 ),
                 trainable=False,
                 name=f"base_{i}",
             )
-            for i, (shape, seed) in enumerate(zip(shapes, seeds, strict=True))
+            for i, ((shape, deviation), seed) in enumerate(
+                zip(forms, seeds, strict=True)
+            )
         ]
 
     @property
