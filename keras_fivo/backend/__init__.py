@@ -6,6 +6,7 @@ import keras
 from keras.ops import while_loop as while_loop
 
 from keras_fivo.backend.gradients import value_and_grad as _value_and_grad
+from keras_fivo.backend.guard import all_finite as all_finite
 from keras_fivo.backend.products import lifted_products as lifted_products
 from keras_fivo.backend.products import linear as linear
 from keras_fivo.backend.products import plainly as plainly

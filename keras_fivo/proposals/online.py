@@ -93,8 +93,7 @@ class OnlineAdam(keras.layers.Layer):
             gradients: Those of the weights.
             counts: Bool, whether there is anything to step for.
         """
-        finite = [ops.all(ops.isfinite(x)) for x in gradients]
-        moves = ops.logical_and(ops.all(ops.stack(finite)), counts)
+        moves = ops.logical_and(backend.all_finite([], gradients), counts)
         count = state["count"] + 1.0
         moved: dict = {"weights": [], "first": [], "second": []}
         columns = zip(
