@@ -39,6 +39,30 @@ def find(
     return identifier
 
 
+def typed(
+    given: Any, kind: type, argument: str, absent: tuple = (None,)
+) -> Any:
+    """A part as it was given, or rebuilt from its configuration.
+
+    Args:
+        given: An object, its configuration, or one of `absent`.
+        kind: What the object must be an instance of.
+        argument: Name of the argument, for the error.
+        absent: What else may stand there, as None for the default.
+
+    Raises:
+        TypeError: For what is no such part.
+    """
+    if isinstance(given, dict):
+        given = keras.saving.deserialize_keras_object(given)
+    if isinstance(given, kind) or any(given is x for x in absent):
+        return given
+    raise TypeError(
+        f"`{argument}` must be a {kind.__name__}, or "
+        f"{' or '.join(map(str, absent))}. Received: {argument}={given!r}"
+    )
+
+
 class _Itself:
     """Stands for an object that can be told from others by itself alone."""
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_fivo.cells.latent_cell import LatentCell
 from keras_fivo.heads import NormalHead
+from keras_fivo.lookup import typed
 from keras_fivo.networks import (
     Identity,
     Network,
@@ -62,10 +63,8 @@ class RecurrentCell(LatentCell):
     ) -> None:
         super().__init__(latent_dim, emission, proposal, twist, **kwargs)
         self.units = self.latent_dim if units is None else int(units)
-        self.hidden_units = [
-            int(x)
-            for x in ([self.units] if hidden_units is None else hidden_units)
-        ]
+        sizes = [self.units] if hidden_units is None else hidden_units
+        self.hidden_units = [int(x) for x in sizes]
         self.data_encoding_dim = int(data_encoding_dim or self.units)
         self.latent_encoding_dim = int(latent_encoding_dim or self.units)
         self.activation = keras.activations.get(activation)
@@ -79,11 +78,14 @@ class RecurrentCell(LatentCell):
             )
         self.recurrent = recurrent
         self.learned_initial_state = bool(learned_initial_state)
-        given = {
-            "data_encoder": typed(data_encoder, Network, "data_encoder"),
-            "latent_encoder": typed(latent_encoder, Network, "latent_encoder"),
-            "transition": typed(transition, NormalHead, "transition"),
+        encoders = {
+            "data_encoder": data_encoder,
+            "latent_encoder": latent_encoder,
         }
+        given = {
+            name: typed(part, Network, name, absent=(None, False))
+            for name, part in encoders.items()
+        } | {"transition": typed(transition, NormalHead, "transition")}
         # For the configuration: None, False, or whether it is there.
         self.given = {name: x and True for name, x in given.items()}
         self._create_networks(recurrent, given)
@@ -270,20 +272,3 @@ class RecurrentCell(LatentCell):
         if recurrent is not None:
             recurrent = keras.saving.deserialize_keras_object(recurrent)
         return cls(recurrent=recurrent, **config)
-
-
-def typed(given: Any, kind: type, argument: str) -> Any:
-    """A part as it was given, from its configuration too.
-
-    Raises:
-        TypeError: For what is no such part.
-    """
-    if isinstance(given, dict):
-        given = keras.saving.deserialize_keras_object(given)
-    absent = given is None or (kind is Network and given is False)
-    if not absent and not isinstance(given, kind):
-        raise TypeError(
-            f"`{argument}` must be a {kind.__name__}, or None. "
-            f"Received: {argument}={given!r}"
-        )
-    return given

@@ -8,10 +8,10 @@ from keras import ops
 
 from keras_fivo.axes import last_active
 from keras_fivo.cells.latent_cell import LatentCell
-from keras_fivo.cells.recurrent_cell import typed
 from keras_fivo.checks import check_count
 from keras_fivo.distributions import Distribution
 from keras_fivo.heads import NormalHead
+from keras_fivo.lookup import typed
 from keras_fivo.networks import (
     VGG,
     FrameDecoder,
