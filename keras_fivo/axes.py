@@ -92,3 +92,16 @@ def last_active(values: Tensor, active: Tensor) -> Tensor:
     # (batch,) -> (1, batch, 1, ...)
     lengths = ops.sum(ops.cast(active, "int32"), axis=0)[None]
     return ops.take_along_axis(values, like_rows(lengths, values), axis=0)[0]
+
+
+def any_entry(observed: Tensor, num_leading: int = 1) -> Tensor:
+    """Tells of which observations anything is there.
+
+    Args:
+        observed: Bool, the leading axes, then those of an observation, if any.
+        num_leading: Number of leading axes, which are kept.
+    """
+    if len(observed.shape) == num_leading:
+        return observed
+    entries = range(num_leading, len(observed.shape))
+    return ops.any(observed, axis=tuple(entries))

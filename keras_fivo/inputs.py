@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_fivo.axes import like_rows, time_first, zero_beyond
+from keras_fivo.axes import any_entry, like_rows, time_first, zero_beyond
 from keras_fivo.types import Tensor
 
 KEYS = ("observations", "mask", "lengths", "controls")
@@ -177,8 +177,7 @@ def _active(
         return steps < ops.expand_dims(ops.cast(lengths, "int32"), 0)
     if observed is None:
         return ops.ones(ops.shape(observations)[:2], dtype="bool")
-    if len(observed.shape) > 2:
-        # (time, batch, ...) -> (time, batch)
-        observed = ops.any(observed, axis=tuple(range(2, len(observed.shape))))
-    last = ops.max(ops.where(observed, steps + 1, 0), axis=0)
+    # (time, batch, ...) -> (time, batch)
+    seen = any_entry(observed, num_leading=2)
+    last = ops.max(ops.where(seen, steps + 1, 0), axis=0)
     return steps < ops.expand_dims(last, 0)

@@ -15,7 +15,7 @@ RECIPES = REPOSITORY / "recipes"
 # Itself and the parts that all may import go without saying.
 FOR_ALL = {"types", "lookup", "checks"}
 MODEL_PARTS = {"backend", "distributions", "heads", "networks"}
-MODEL_PARTS |= {"linear_gaussian"}
+MODEL_PARTS |= {"linear_gaussian", "axes"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "axes": {"types"},
@@ -35,13 +35,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "structural": {"backend"},
     "heads": {"distributions", "networks"},
     "proposals": MODEL_PARTS,
-    "twists": MODEL_PARTS | {"axes"},
-    "cells": MODEL_PARTS | {"proposals", "twists", "axes"},
+    "twists": MODEL_PARTS,
+    "cells": MODEL_PARTS | {"proposals", "twists"},
     "bounds": {"smc", "inputs", "noise", "twists", "axes"},
     "input_checks": {"inputs"},
 }
 MAY_IMPORT["inference"] = {*MODEL_PARTS, "cells", "smc", "bounds", "inputs"}
-MAY_IMPORT["inference"] |= {"arrays", "input_checks", "seeds", "noise", "axes"}
+MAY_IMPORT["inference"] |= {"arrays", "input_checks", "seeds", "noise"}
 MAY_IMPORT["latent_sequence_model"] = set(MAY_IMPORT)
 MAY_IMPORT["testing"] = set(MAY_IMPORT)
 # Apart from the sequence models, which know nothing of it.

@@ -52,13 +52,6 @@ def moments_of(density: Distribution, which: str) -> Refinable:
     )
 
 
-def any_entry(observed: Tensor) -> Tensor:
-    """Whether anything of an observation is there, bool `(rows,)`."""
-    if len(observed.shape) == 1:
-        return observed
-    return ops.any(observed, axis=tuple(range(1, len(observed.shape))))
-
-
 def where(condition: Tensor, first: Refinable, other: Refinable) -> Refinable:
     """The first for the rows of a condition, the other elsewhere."""
     rows = ops.expand_dims(condition, -1)

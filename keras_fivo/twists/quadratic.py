@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.axes import any_entry
 from keras_fivo.checks import check_count
 from keras_fivo.networks import Sizes, at_steps, by_pair, from_first_step
 from keras_fivo.twists.twist import LearnedTwist, quadratic_form
@@ -69,10 +70,8 @@ class QuadraticTwist(LearnedTwist):
     def look_ahead(self, past: dict, present: Tensor, inputs: dict) -> Nested:
         """Returns `precision` and `shift` of all steps."""
         number, step = self.num_steps, past["step"]
-        observed = inputs["observed"]
-        if len(observed.shape) == 3:
-            observed = ops.any(observed, axis=-1)
-        seen = ops.cast(observed, "float32")
+        seen = any_entry(inputs["observed"], num_leading=2)
+        seen = ops.cast(seen, "float32")
         present = ops.cast(present, "float32") * ops.expand_dims(seen, -1)
         present = from_first_step(present, step, number)
         kernel = by_pair(self.data_kernel, number, gap=1)
