@@ -99,6 +99,7 @@ from keras_fivo.proposals import (
     LinearSmoothingProposal as LinearSmoothingProposal,
 )
 from keras_fivo.proposals import Proposal as Proposal
+from keras_fivo.proposals import Refinement as Refinement
 from keras_fivo.proposals import SmoothingProposal as SmoothingProposal
 from keras_fivo.proposals import TransitionProposal as TransitionProposal
 from keras_fivo.proposals import Update as Update

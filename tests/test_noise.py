@@ -27,7 +27,7 @@ class Shifted(kf.Proposal):
         # At fixed latents, so that the value is easily computed again.
         shift = log_emission(ops.zeros_like(noise[:, 0]))
         loc = proposal.loc + ops.sum(noise, 1) + 0.1 * shift[:, None]
-        return kf.Normal(loc, proposal.scale), None
+        return kf.Refinement(kf.Normal(loc, proposal.scale))
 
 
 def chain(**options):

@@ -16,7 +16,7 @@ from keras_fivo.distributions import (
 )
 from keras_fivo.heads import get_head
 from keras_fivo.networks import Sizes
-from keras_fivo.proposals import get_proposal
+from keras_fivo.proposals import Refinement, get_proposal
 from keras_fivo.twists import TwistedCell, get_twist
 from keras_fivo.types import Nested, Shape, StepResult, Tensor
 
@@ -242,8 +242,19 @@ class LatentCell(ObservingLayer):
         noise = inputs["noise"]
         if not isinstance(noise, dict):
             noise = {"latent": noise}
-        densities = proposal, transition
-        proposal, energies, learner = self._refined(inputs, context, densities)
+        refined = Refinement(proposal)
+        if "proposal" in noise:
+            refined = self.proposal.refine(
+                proposal,
+                transition,
+                inputs["present"],
+                noise["proposal"],
+                lambda z: self.weigh(inputs, self._emitted(context, z)),
+                inputs["observed"],
+                inputs.get("kl_weight"),
+                inputs.get("learner"),
+            )
+        proposal = refined.distribution
         takes_kl = "analytic_kl" in inputs
         # z_t ~ q(z_t | ...)
         latent, log_proposal = proposal.sample_and_log_prob(noise["latent"])
@@ -259,32 +270,12 @@ class LatentCell(ObservingLayer):
             emitted=emitted,
             weigh=partial(self.weigh, inputs),
             context=context,
-            free_energies=energies,
+            free_energies=refined.free_energies,
             kl_weight=inputs.get("kl_weight"),
             takes_kl=takes_kl,
-            learner=learner,
+            learner=refined.learner,
         )
         return result, self.next_states(context, emitted["embedded"])
-
-    def _refined(
-        self, inputs: dict, context: Nested, densities: tuple
-    ) -> tuple:
-        """Returns q, its free energies and its learner, as from `refine`."""
-        noise = inputs["noise"]
-        if not isinstance(noise, dict) or "proposal" not in noise:
-            return densities[0], None, None
-        given: Any = {k: inputs[k] for k in {"learner"} & inputs.keys()}
-        found: tuple = self.proposal.refine(
-            densities[0],
-            densities[1],
-            inputs["present"],
-            noise["proposal"],
-            lambda z: self.weigh(inputs, self._emitted(context, z)),
-            inputs["observed"],
-            inputs.get("kl_weight"),
-            **given,
-        )
-        return found if given else (*found, None)
 
     def _emitted(self, context: Nested, latent: Tensor) -> dict:
         """Returns what the emission reads: latent and part of the context."""

@@ -23,6 +23,7 @@ from keras_fivo.proposals.linear import (
     LinearSmoothingProposal as LinearSmoothingProposal,
 )
 from keras_fivo.proposals.proposal import Proposal as Proposal
+from keras_fivo.proposals.proposal import Refinement as Refinement
 from keras_fivo.proposals.smoothing import (
     SmoothingProposal as SmoothingProposal,
 )

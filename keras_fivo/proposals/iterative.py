@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import any_entry
 from keras_fivo.checks import check_count
 from keras_fivo.distributions import (
     Distribution,
@@ -22,10 +23,9 @@ from keras_fivo.proposals.exact import (
 )
 from keras_fivo.proposals.filtering import FilteringProposal
 from keras_fivo.proposals.online import OnlineAdam, learned_step
-from keras_fivo.proposals.proposal import Proposal
+from keras_fivo.proposals.proposal import Proposal, Refinement
 from keras_fivo.proposals.refinable import (
     Refinable,
-    any_entry,
     detached,
     linear_term,
     moments_of,
@@ -239,7 +239,7 @@ class IterativeProposal(Proposal):
         observed: Tensor,
         kl_weight: Tensor | None = None,
         learner: dict | None = None,
-    ) -> tuple:
+    ) -> Refinement:
         """Refines the start; see `Proposal.refine`."""
         seen, anything = present.get("seen"), any_entry(observed)
         prior = moments_of(transition, "transition")
@@ -271,13 +271,11 @@ class IterativeProposal(Proposal):
         if isinstance(transition, MultivariateNormal):
             refined = MultivariateNormal.from_normal(refined)
             refined = refined.select(anything, transition)
-        found = refined, ops.stack(energies, axis=-1)
-        if learner is None:
-            return found
-        learner = learned_step(
-            self.optimizer, self._refine_once, learner, read, seen, anything
-        )
-        return *found, learner
+        if learner is not None:
+            learner = learned_step(
+                self.optimizer, self._refine_once, learner, read, seen, anything
+            )
+        return Refinement(refined, ops.stack(energies, axis=-1), learner)
 
     def _evaluate(
         self, free_energy: Callable, now: Refinable, last: bool

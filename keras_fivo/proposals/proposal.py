@@ -1,13 +1,28 @@
 """What every proposal offers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_fivo.distributions import Distribution
 from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Shape, Tensor
+
+
+class Refinement(NamedTuple):
+    """What a proposal makes of its guess in one step.
+
+    Attributes:
+        distribution: What the latent is drawn from.
+        free_energies: `(rows, num_evaluations)`, in nats, which the filter
+            keeps; or None.
+        learner: That of the next step, where weights move in each; or None.
+    """
+
+    distribution: Distribution
+    free_energies: Tensor | None = None
+    learner: Nested = None
 
 
 class Proposal(keras.layers.Layer):
@@ -108,7 +123,7 @@ class Proposal(keras.layers.Layer):
         observed: Tensor,
         kl_weight: Tensor | None = None,
         learner: dict | None = None,
-    ) -> tuple:
+    ) -> "Refinement":
         """Improves q(z_t | ...) by the step's own objective.
 
         It is called for proposals that declare a `noise_shape` alone.
@@ -124,11 +139,6 @@ class Proposal(keras.layers.Layer):
             observed: Bool `(rows[, features])`, what there is of x_t.
             kl_weight: `(rows,)`, factor of the KL divergence; None: one.
             learner: As from `learner`, where its weights move in this step.
-
-        Returns:
-            The distribution that the latent is drawn from; free energies
-            `(rows, num_evaluations)` that the filter keeps, or None; and
-            where there is one, the learner of the next step.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must implement `refine`: it declares "
