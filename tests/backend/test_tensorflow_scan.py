@@ -1,6 +1,7 @@
 """The scan on TensorFlow against a Python loop."""
 
 import functools
+import sys
 
 import keras
 import numpy as np
@@ -160,6 +161,15 @@ def test_values_and_gradients_equal_a_python_loop(jit, batch, reverse):
     assert_same(mine(*arguments), right)
 
 
+@pytest.fixture(params=["short", "long"])
+def eager_length(request, monkeypatch):
+    """What counts as long, outside of any graph, is traced."""
+    if request.param == "long":
+        module = sys.modules["keras_fivo.backend.tensorflow.scan"]
+        monkeypatch.setattr(module, "LONG", 2)
+
+
+@pytest.mark.usefixtures("eager_length")
 @pytest.mark.parametrize("reverse", [False, True])
 def test_eager_values_and_gradients_equal_a_python_loop(reverse):
     problem = Problem()
@@ -346,6 +356,7 @@ def test_gradients_inside_a_step_are_differentiated(jit):
     np.testing.assert_allclose(found, right)
 
 
+@pytest.mark.usefixtures("eager_length")
 def test_second_derivatives_are_right_eagerly_or_plainly_or_refused():
     kernel, *others = small_step()
 

@@ -6,6 +6,7 @@ of weights: see the README of `backend`.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -30,6 +31,10 @@ from keras_fivo.backend.tensorflow.stacks import (
 from keras_fivo.backend.unrolled import write_out
 from keras_fivo.types import Nested
 
+# Steps from which a loop outside of any graph is quicker traced than written
+# out: tracing takes as long as some fifty steps.
+LONG = 100
+
 
 def scan(
     step: Callable[[Nested, Nested], tuple[Nested, Nested]],
@@ -44,7 +49,12 @@ def scan(
     carry = tf.nest.map_structure(tf.convert_to_tensor, carry)
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     if tf.executing_eagerly():
-        return write_out(step, carry, inputs, reverse)
+        if _num_steps(inputs) < LONG:
+            return write_out(step, carry, inputs, reverse)
+        with plainly():
+            traced = tf.function(partial(scan, step, reverse=reverse))
+            found: tuple = traced(carry, inputs)
+            return found
     # TensorFlow prepares second derivatives of a loop inside a loop.
     inner = in_step()
     products = Products(_multiply)
