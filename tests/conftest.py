@@ -53,6 +53,15 @@ def pytest_ignore_collect(collection_path, config):
     return chosen == "only" or None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leaves what one backend shows to PyTorch, which starts at once."""
+    if os.environ["KERAS_BACKEND"] != "torch":
+        for item in items:
+            if item.get_closest_marker("one_backend"):
+                item.add_marker(pytest.mark.slow)
+
+
 def pytest_report_header(config):
     blocked = os.environ.get("KERAS_FIVO_BLOCK_OTHER_BACKENDS") == "1"
     others = "hidden" if blocked else "importable"

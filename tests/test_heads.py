@@ -66,6 +66,7 @@ def test_a_cell_takes_every_head_by_name(name):
     assert np.all(np.isfinite(ops.convert_to_numpy(emission.log_prob(values))))
 
 
+@pytest.mark.one_backend
 @named
 def test_a_cell_is_trained_with_every_head(name):
     make, data = HEADS[name]

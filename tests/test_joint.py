@@ -102,6 +102,7 @@ def test_each_part_takes_its_own_columns_of_the_data():
     )
 
 
+@pytest.mark.one_backend
 def test_a_model_of_columns_is_trained_forecasts_and_is_saved(tmp_path):
     made = model()
     made.compile(keras.optimizers.SGD(1e-3), jit_compile=False)

@@ -72,6 +72,7 @@ def test_only_smoothing_proposals_see_the_future(proposal):
     assert cell.proposal.sees_future == (proposal == "smoothing")
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("proposal", ["filtering", "smoothing"])
 def test_padding_changes_nothing(proposal):
     cell, bound = vrnn(proposal=proposal), kf.FIVO(3, "multinomial")
@@ -186,6 +187,7 @@ RESUMED = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", RESUMED)
 def test_resuming_from_a_state_equals_the_whole(name):
     bound, all_splits = RESUMED[name]

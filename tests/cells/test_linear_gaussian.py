@@ -94,6 +94,7 @@ def test_its_exact_answers_are_those_of_one_big_normal(per_step, controls):
         )
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("per_step", "controls", "size", "bound"),
     [
@@ -142,6 +143,7 @@ def test_its_gradient_under_exact_smoothing_is_that_of_the_log_evidence():
         )
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("bound", "proposal"),
     [
@@ -176,6 +178,7 @@ def test_bounds_lie_below_the_evidence_and_their_estimates_are_unbiased(
         assert abs(ratios.mean() - 1) < 4 * ratios.std() / count**0.5
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_more_particles_close_the_gap():
     cell, _ = cell_of()
@@ -188,6 +191,7 @@ def test_more_particles_close_the_gap():
     assert gaps[0] > 2 * gaps[1] > 4 * gaps[2] > 8 * gaps[3] > 0
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "proposal",
     ["transition", "exact_filtering", "linear_filtering", "linear_smoothing"],
@@ -396,6 +400,7 @@ def test_wrong_settings_are_refused():
         kf.LinearFilteringProposal(0)
 
 
+@pytest.mark.one_backend
 def test_proposals_refuse_cells_that_are_not_theirs():
     x = np.zeros((1, 3, 2), "float32")
     cell = kf.SRNNCell(2, proposal="exact_filtering")

@@ -56,6 +56,7 @@ def test_a_damped_slope_comes_to_rest():
     assert np.all(matrix[:2, 2:] == 0) and np.all(matrix[2:, :2] == 0)
 
 
+@pytest.mark.one_backend
 def test_the_elbo_of_the_exact_proposal_is_the_log_evidence():
     mask = np.ones((2, 7), bool)
     mask[0, 2] = mask[1, 5] = False

@@ -95,6 +95,7 @@ def draw(example, rng, draws=DRAWS):
     return example.make(draws).sample(tensor(noise))
 
 
+@pytest.mark.one_backend
 @named
 def test_samples_have_the_moments_of_the_distribution(example, rng):
     samples = array(draw(example, rng))

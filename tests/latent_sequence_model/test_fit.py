@@ -65,6 +65,7 @@ def expected():
     return weights(made), {name: x[0] for name, x in history.items()}
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_data_trains_the_same(form, expected, backend_name):
     if BACKENDS.get(form, backend_name) != backend_name:

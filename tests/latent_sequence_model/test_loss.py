@@ -50,6 +50,7 @@ def test_loss_and_metrics_are_what_they_say(loss_per):
     assert_same(found, expected, 1e-5)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("loss_per", ["step", "sequence"])
 def test_metrics_do_not_depend_on_batches_nor_on_padding(loss_per):
     made = without_latents(loss_per=loss_per)
@@ -81,6 +82,7 @@ def test_rows_of_length_zero_change_no_update():
     assert_same(weights(made), weights(other), 1e-5)
 
 
+@pytest.mark.one_backend
 def test_sample_weights_weigh_sequences_in_the_loss_alone():
     made = without_latents()
     whole, _ = two_batches()

@@ -30,6 +30,7 @@ def assert_mean_is(values, expected, allowance):
     return error
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(("method", "lag"), PARTICLE_METHODS)
 def test_moments_and_samples_are_those_of_the_exact_posterior(method, lag):
     """Weighted particles have a bias of the order of variance / particles."""
@@ -134,6 +135,7 @@ def test_the_exact_method_gives_the_kalman_smoother_and_its_samples():
         assert_mean_is(products, covariances[b], 1e-4)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("method", "lag"), [*PARTICLE_METHODS, ("exact", None)]
 )

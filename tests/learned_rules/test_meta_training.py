@@ -146,6 +146,7 @@ def test_a_step_goes_on_where_the_last_one_ended(backpropagating):
             np.testing.assert_allclose(to_numpy(a), to_numpy(b), atol=1e-4)
 
 
+@pytest.mark.one_backend
 def test_a_restart_forgets_what_was_learned(backpropagating):
     model = at(backpropagating, 0.0)
     fit(model, [0, 1])

@@ -46,6 +46,7 @@ def test_shifted_inputs_are_a_convolution(axis, width):
     )
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("units", [(4,), (7, 3), (5, 6, 4, 9)])
 def test_one_rule_trains_any_width_and_depth(units):
     rule = slim_rule(identical_updates=False)
@@ -57,6 +58,7 @@ def test_one_rule_trains_any_width_and_depth(units):
         assert np.any(value != old)
 
 
+@pytest.mark.one_backend
 def test_several_base_models_learn_as_each_alone():
     rule = slim_rule(learning_rate=0.1)
     several = kf.initial_base(8, (7, 5), seed=0, num_models=3)

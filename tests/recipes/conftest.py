@@ -1,6 +1,5 @@
 """Recipes call the library alone: what they share they share everywhere."""
 
-import os
 import pathlib
 
 import pytest
@@ -16,13 +15,12 @@ EVERYWHERE = {
 }
 
 
+# Before the hook of `tests`, which reads the marker.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    if os.environ["KERAS_BACKEND"] == "torch":
-        return
     for item in items:
         folders = item.path.parents
         if HERE not in folders or HERE / "plain" in folders:
             continue
         if item.path.name not in EVERYWHERE:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.one_backend)

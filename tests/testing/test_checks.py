@@ -70,6 +70,7 @@ def test_a_cell_of_ones_own_passes():
     check_cell(Autoregression(), OBSERVATIONS)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("cell", "property_"),
     [

@@ -123,6 +123,7 @@ def independent():
     return cell
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_it_learns_nothing_where_the_future_does_not_depend_on_the_latent():
     """Though each latent tells of its h_t, which the future depends on."""

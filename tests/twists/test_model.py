@@ -65,6 +65,7 @@ def test_it_generates_and_smooths_and_does_not_stream(twisted):
         twisted.step(np.zeros((BATCH, FEATURES), "float32"))
 
 
+@pytest.mark.one_backend
 # A random chain need not begin near the data.
 @pytest.mark.filterwarnings("ignore:The first bound is absurd")
 @pytest.mark.parametrize("objective", LEARNED)
@@ -98,6 +99,7 @@ def distance(cell, exact, x):
     return np.mean(np.std(mine - theirs, axis=-1))
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("objective", LEARNED[:2])
 @pytest.mark.slow
 def test_learning_turns_the_twist_to_the_exact_one(objective):
