@@ -17,7 +17,7 @@ import numpy as np
 import keras_fivo as kf
 from recipes.errors import RecipeError
 from recipes.learned_rule import tasks
-from recipes.learned_rule.meta_train import load_glyphs
+from recipes.learned_rule.meta_train import RULE, load_glyphs
 from recipes.learned_rule.methods import DETERMINISTIC, METHODS
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -138,16 +138,37 @@ def table(entries):
     return "\n".join(lines)
 
 
-def load_rule(source):
-    """The rule of a preset, or of the `.keras` file of a meta-training."""
-    if str(source).endswith(".keras"):
-        return keras.saving.load_model(source).rule
-    return kf.LearnedRuleModel.from_preset(source).rule
+def load_rule(*sources):
+    """The rule of a preset, or of files of a meta-training.
+
+    Args:
+        *sources: A preset, a `.keras` file, or one or more `rule_*.npz`: the
+            rule then has the mean of their weights.
+    """
+    if str(sources[0]).endswith(".npz"):
+        rule = kf.LocalUpdateRule(**RULE)
+        files = [np.load(source) for source in sources]
+        rule.set_weights(
+            [sum(f[k] for f in files) / len(files) for k in files[0]]
+        )
+        return rule
+    if len(sources) > 1:
+        raise RecipeError(
+            f"Only .npz files have a mean. Received: rule={sources}"
+        )
+    if str(sources[0]).endswith(".keras"):
+        return keras.saving.load_model(sources[0]).rule
+    return kf.LearnedRuleModel.from_preset(sources[0]).rule
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rule", default="learned-rule-slim")
+    parser.add_argument(
+        "--rule",
+        nargs="+",
+        default=["learned-rule-slim"],
+        help="preset, .keras file, or .npz files whose mean is taken",
+    )
     parser.add_argument("--letters", default="runs/rule/glyphs.npz")
     parser.add_argument("--mnist", help="an .npz file")
     parser.add_argument("--units", type=int, nargs="+", default=[256])
@@ -157,7 +178,7 @@ def main():
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--out", help="a file that gets a line of JSON each")
     given = parser.parse_args()
-    settings = {"rule": load_rule(given.rule), "units": tuple(given.units)}
+    settings = {"rule": load_rule(*given.rule), "units": tuple(given.units)}
     settings["updates"] = given.updates
     data = load_glyphs(given.letters)
     for name, (side, load) in HELD_OUT.items():

@@ -96,7 +96,15 @@ def new_model(seed, first=None, units=None, penalty=PENALTY):
     return kf.MetaTraining(rule, groups, penalty=penalty, seed=seed)
 
 
-def train(run, minutes, seed=0, learning_rate=2e-3, num_updates=50, **begin):
+def train(
+    run,
+    minutes,
+    seed=0,
+    learning_rate=2e-3,
+    num_updates=50,
+    updates=None,
+    **begin,
+):
     """Trains until a number of minutes of processor time has gone.
 
     Args:
@@ -106,6 +114,9 @@ def train(run, minutes, seed=0, learning_rate=2e-3, num_updates=50, **begin):
         seed: int.
         learning_rate: float. Of Adam.
         num_updates: int. From one line of the log to the next.
+        updates: int. Number of updates, of all calls together, after which
+            training stops if it has not before; None: as many as there is
+            time for.
         **begin: As for `new_model`, where the training begins.
     """
     run = pathlib.Path(run)
@@ -126,11 +137,12 @@ def train(run, minutes, seed=0, learning_rate=2e-3, num_updates=50, **begin):
     start = int(model.optimizer.iterations)
     stream = make_stream(data, model.groups, seed, num_updates, start)
     begin = time.process_time()
-    while used < minutes * 60:
+    while used < minutes * 60 and (updates is None or start < updates):
         logs = model.fit(stream, verbose=0).history
         used, begin = used + time.process_time() - begin, time.process_time()
+        start = int(model.optimizer.iterations)
         row = {
-            "updates": int(model.optimizer.iterations),
+            "updates": start,
             "cpu_seconds": round(used, 1),
             **{k: round(float(v[-1]), 4) for k, v in logs.items()},
         }
@@ -153,6 +165,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of the model and of its log")
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--updates", type=int, help="stop after so many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--penalty", type=float, default=PENALTY)

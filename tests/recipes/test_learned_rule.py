@@ -6,7 +6,7 @@ import pytest
 
 import keras_fivo as kf
 from recipes.errors import RecipeError
-from recipes.learned_rule import evaluate, glyphs, methods, tasks
+from recipes.learned_rule import evaluate, glyphs, meta_train, methods, tasks
 
 GROUPS = [kf.TaskGroup(64, (5,), 2), kf.TaskGroup(196, (4,), 1)]
 
@@ -128,3 +128,15 @@ def test_the_table_has_a_row_for_each_method():
 def test_held_out_images_that_are_missing_are_told():
     with pytest.raises(RecipeError, match="Received: path='nowhere'"):
         evaluate.mnist("nowhere")
+
+
+def test_a_rule_of_several_files_is_their_mean(tmp_path):
+    rule = meta_train.new_rule()
+    first = rule.get_weights()
+    np.savez(tmp_path / "a.npz", *first)
+    np.savez(tmp_path / "b.npz", *[x + 2.0 for x in first])
+    found = evaluate.load_rule(tmp_path / "a.npz", tmp_path / "b.npz")
+    for mean, value in zip(found.get_weights(), first, strict=True):
+        np.testing.assert_allclose(mean, value + 1.0, rtol=1e-6)
+    with pytest.raises(RecipeError, match="Received: rule="):
+        evaluate.load_rule("learned-rule-slim", "learned-rule-slim")
