@@ -7,8 +7,8 @@ import pathlib
 import sys
 from typing import Any, ClassVar, Literal
 
-from recipes.errors import told_to_the_user
-from recipes.experiments.table1 import DATA, Data
+from recipes.experiments import tables
+from recipes.experiments.tables import DATA, Data
 from recipes.registry import recipe_of
 from recipes.settings.base import (
     FolderPath,
@@ -17,9 +17,8 @@ from recipes.settings.base import (
     PositiveFloat,
     Settings,
 )
-from recipes.settings.common import BOUNDS, EvaluateSettings
+from recipes.settings.common import EvaluateSettings
 from recipes.settings.program import Program
-from recipes.storage import atomic_path
 from recipes.training.run_folder import RunFolder
 
 Row = Literal[
@@ -121,18 +120,13 @@ def run(settings: MusicSettings) -> None:
             if folder.read_evaluation("test") is None:
                 path, count = str(folder.path), settings.num_particles
                 run_evaluate(EvaluateSettings(run=path, num_particles=count))
-    text = table(settings)
-    path = pathlib.Path(settings.output).expanduser() / "table.md"
-    with told_to_the_user(), atomic_path(path) as partial:
-        partial.write_text(text, "utf-8")
-    print(text)
+    tables.show(table(settings), settings.output, "table.md")
 
 
 def fit_settings(settings: MusicSettings, data: Data, row: str) -> Any:
     """Returns what `fit` is told for a row."""
     paper = "networks" in _ROWS[row]
     rate = settings.learning_rate or (3e-4 if paper else 1e-3)
-    path = settings.data_folder and f"{settings.data_folder}/{data}.npz"
     return recipe_of(data).fit_settings(
         data,
         **_ROWS[row]
@@ -144,7 +138,7 @@ def fit_settings(settings: MusicSettings, data: Data, row: str) -> Any:
         patience=settings.updates,
         validate_every=settings.validate_every,
         seed=settings.seed,
-        data_path=path,
+        data_path=tables.data_file(settings.data_folder, data),
         tensorboard=False,
         run=str(_folder(settings, data, row).path),
     )
@@ -158,37 +152,30 @@ def _update(data: Data) -> str:
 
 def table(settings: MusicSettings) -> str:
     """Returns the finished rows beside the published ones, as Markdown."""
-    lines = [
-        "| data | row | published | by its protocol | test: ELBO, IWAE, FIVO "
-        "| validation | best after | of |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    missing = []
-    for data in settings.data:
-        for row in settings.rows:
-            folder = _folder(settings, data, row)
-            content = folder.read_evaluation("test")
-            if content is None:
-                missing.append(f"{data} {row}")
-                continue
-            lines.append(_line(data, row, folder.read_record(), content))
-    if missing:
-        lines += ["", f"Not run: {', '.join(missing)}."]
-    return "\n".join(lines) + "\n"
+    rows = {
+        f"{data} {row}": _line(settings, data, row)
+        for data in settings.data
+        for row in settings.rows
+    }
+    heads = f"data | row | published | by its protocol | {tables.BOUNDS_HEAD}"
+    return tables.markdown(f"{heads} | {tables.RUN_HEADS}", rows)
 
 
-def _line(data: Data, row: str, record: Any, content: dict) -> str:
+def _line(settings: MusicSettings, data: Data, row: str) -> list[str] | None:
+    folder = _folder(settings, data, row)
+    content = folder.read_evaluation("test")
+    if content is None:
+        return None
     theirs = PUBLISHED.get(row, (None,) * len(DATA))[DATA.index(data)]
     ours = content.get("free_energy_marino")
-    bounds = ", ".join(
-        f"{content['bounds'][name]['bound_per_step']:.3f}" for name in BOUNDS
-    )
-    return (
-        f"| {data} | {row} | {'' if theirs is None else theirs} | "
-        f"{'' if ours is None else f'{ours:.3f}'} | {bounds} | "
-        f"{record['best']:.3f} | {record['best_updates']:,} | "
-        f"{record['updates']:,} |"
-    )
+    return [
+        data,
+        row,
+        "" if theirs is None else str(theirs),
+        "" if ours is None else f"{ours:.3f}",
+        tables.bounds_cell(content),
+        *tables.run_cells(folder.read_record()),
+    ]
 
 
 def _folder(settings: MusicSettings, data: str, row: str) -> RunFolder:

@@ -3,9 +3,10 @@
 import pathlib
 import sys
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from recipes.errors import told_to_the_user
+from recipes.experiments import tables
+from recipes.experiments.tables import DATA, Data
 from recipes.presets.card import reported_bound
 from recipes.recipe import Recipe
 from recipes.registry import recipe_of
@@ -19,11 +20,8 @@ from recipes.settings.base import (
 )
 from recipes.settings.common import BOUNDS, Bound, EvaluateSettings
 from recipes.settings.program import Program
-from recipes.storage import atomic_path
 from recipes.training.run_folder import RunFolder
 
-Data = Literal["nottingham", "jsb", "musedata", "piano_midi"]
-DATA: tuple[Data, ...] = ("nottingham", "jsb", "musedata", "piano_midi")
 # Nats per step on the test split, 128 particles, of the cells that were at
 # hand: by bound and number of particles in training, in the order of `DATA`.
 PUBLISHED = {
@@ -92,11 +90,7 @@ def run(settings: TableSettings) -> None:
     for data, bound, num_particles in _cells(settings):
         if settings.train:
             train_cell(settings, data, bound, num_particles)
-    text = table(settings)
-    path = pathlib.Path(settings.output).expanduser() / "table1.md"
-    with told_to_the_user(), atomic_path(path) as partial:
-        partial.write_text(text, "utf-8")
-    print(text)
+    tables.show(table(settings), settings.output, "table1.md")
 
 
 def train_cell(
@@ -141,41 +135,37 @@ def best_run(
 
 def table(settings: TableSettings) -> str:
     """Returns the tested cells beside the published ones, as Markdown."""
-    lines = [
-        "| data | N | bound | ours | published | test: ELBO, IWAE, FIVO | KL "
-        "| validation | best after | of | seed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    missing = []
-    for data, bound, num_particles in _cells(settings):
-        best = best_run(settings, data, bound, num_particles)
-        content = best and best.read_evaluation("test")
-        if content is None:
-            missing.append(f"{data} {bound.upper()} {num_particles}")
-            continue
-        lines.append(
-            _row(best.read_record(), content, data, bound, num_particles)
+    rows = {
+        f"{data} {bound.upper()} {num_particles}": _row(
+            settings, data, bound, num_particles
         )
-    if missing:
-        lines += ["", f"Not run: {', '.join(missing)}."]
-    return "\n".join(lines) + "\n"
+        for data, bound, num_particles in _cells(settings)
+    }
+    heads = f"data | N | bound | ours | published | {tables.BOUNDS_HEAD} | KL"
+    return tables.markdown(f"{heads} | {tables.RUN_HEADS} | seed", rows)
 
 
 def _row(
-    record: Any, content: Any, data: str, bound: str, num_particles: int
-) -> str:
-    bounds = content["bounds"]
-    reported = reported_bound(record, content)
-    ours = bounds[reported]["bound_per_step"]
+    settings: TableSettings, data: Data, bound: str, num_particles: int
+) -> list[str] | None:
+    best = best_run(settings, data, bound, num_particles)
+    content = best and best.read_evaluation("test")
+    if content is None:
+        return None
+    record = best.read_record()
+    reported = content["bounds"][reported_bound(record, content)]
     published = PUBLISHED.get((bound, num_particles))
-    theirs = f"{published[DATA.index(data)]:.2f}" if published else ""
-    three = ", ".join(f"{bounds[b]['bound_per_step']:.3f}" for b in BOUNDS)
-    return (
-        f"| {data} | {num_particles} | {bound.upper()} | **{ours:.3f}** | "
-        f"{theirs} | {three} | {bounds[reported]['kl_per_step']:.3f} | "
-        f"{record['best']:.3f} | {record['best_updates']:,} | "
-        f"{record['updates']:,} | {record['settings']['seed']} |"
-    )
+    return [
+        data,
+        str(num_particles),
+        bound.upper(),
+        f"**{reported['bound_per_step']:.3f}**",
+        f"{published[DATA.index(data)]:.2f}" if published else "",
+        tables.bounds_cell(content),
+        f"{reported['kl_per_step']:.3f}",
+        *tables.run_cells(record),
+        str(record["settings"]["seed"]),
+    ]
 
 
 def _cells(settings: TableSettings) -> Iterator[tuple[Data, str, int]]:
@@ -204,14 +194,13 @@ def _fit_settings(
     num_particles: int,
     seed: int,
 ) -> Any:
-    path = settings.data_folder and f"{settings.data_folder}/{data}.npz"
     return recipe.fit_settings(
         data,
         **{
             name: getattr(settings, name)
             for name in TrainingSettings.model_fields
         },
-        data_path=path,
+        data_path=tables.data_file(settings.data_folder, data),
         bound=bound,
         num_particles=num_particles,
         seed=seed,

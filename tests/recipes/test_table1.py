@@ -6,6 +6,7 @@ import pytest
 
 from recipes.experiments import table1
 from recipes.experiments.table1 import PROGRAM, TableSettings, best_run, table
+from recipes.experiments.tables import DATA
 from recipes.settings.common import BOUNDS
 from recipes.storage import write_json
 from recipes.training import evaluation, fitting
@@ -79,5 +80,5 @@ def test_what_was_not_run_is_said(trained, tmp_path):
 def test_published_numbers_are_of_four_sets():
     assert len(table1.PUBLISHED) == 7
     for row in table1.PUBLISHED.values():
-        assert len(row) == len(table1.DATA) == 4
-    assert table1.PUBLISHED["fivo", 16][table1.DATA.index("jsb")] == -6.72
+        assert len(row) == len(DATA) == 4
+    assert table1.PUBLISHED["fivo", 16][DATA.index("jsb")] == -6.72
