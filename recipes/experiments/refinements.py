@@ -95,13 +95,10 @@ def plain(iterations, data, settings):
 def learned(name, iterations, data, settings):
     """The free energy of a network after training."""
     import keras_fivo as kf
+    from recipes.training.refining import UPDATES
 
-    updates = {
-        "highway": kf.HighwayUpdate,
-        "learned_sgd": kf.LearnedSGDUpdate,
-    }
     # Gradients of this chain are ten times as large as latents.
-    update = updates[name]([32, 32], normalize_inputs=False, gradient_scale=0.1)
+    update = UPDATES[name]([32, 32], normalize_inputs=False, gradient_scale=0.1)
     model = model_of(kf.IterativeProposal(iterations, update), settings)
     train = simulate(
         settings.updates * settings.batch_size, settings.seed, settings

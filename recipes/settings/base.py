@@ -94,10 +94,12 @@ class Settings(pydantic.BaseModel):
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _read(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
-        """Turns the text of a command line into what pydantic takes."""
-        if not isinstance(value, str):
-            return value
+        """Turns a number, or a command line's text, into what a field takes."""
         kinds = kinds_of(cls.model_fields[str(info.field_name)].annotation)
+        if not isinstance(value, str):
+            # One number is a list of one, as it is on a command line.
+            alone = tuple in kinds and type(value) in (int, float)
+            return (value,) if alone else value
         if value.lower() in _NOT_SET and type(None) in kinds:
             return None
         if tuple in kinds:

@@ -3,20 +3,16 @@
 from typing import ClassVar, Literal
 
 from recipes.settings import common
-from recipes.settings.base import Positive, PositiveFloat
+from recipes.settings.base import Positive, PositiveFloat, Settings
 
 Proposal = Literal["filtering", "smoothing", "transition", "iterative"]
 Update = Literal["highway", "learned_sgd", "gradient"]
 
 
-class FitSettings(common.FitSettings):
-    """What `fit` can be told where a proposal may refine itself."""
+class RefinementSettings(Settings):
+    """How a proposal refines itself."""
 
-    heading: ClassVar[str] = "Refinement (proposal=iterative), networks"
-    proposal: Proposal = "filtering"  # type: ignore[assignment]
-    """Distribution that latents are drawn from: `filtering` sees the
-    observations up to the step, `smoothing` all of them, `transition` none;
-    `iterative` is refined in each step by the gradient of its free energy."""
+    heading: ClassVar[str] = "Refinement (proposal=iterative)"
     start: common.Proposal = "transition"
     """Proposal that is refined."""
     num_iterations: Positive = 1
@@ -40,6 +36,17 @@ class FitSettings(common.FitSettings):
     constants."""
     online: bool = False
     """Whether, with `em`, refinements learn after each time step of a batch."""
+
+
+# The last base comes first in the help.
+class FitSettings(RefinementSettings, common.FitSettings):
+    """What `fit` can be told where a proposal may refine itself."""
+
+    heading: ClassVar[str] = "Networks"
+    proposal: Proposal = "filtering"  # type: ignore[assignment]
+    """Distribution that latents are drawn from: `filtering` sees the
+    observations up to the step, `smoothing` all of them, `transition` none;
+    `iterative` is refined in each step by the gradient of its free energy."""
     networks: Literal["fivo", "avf"] = "fivo"
     """Form of the cell: that of Maddison et al. (2017), or the SRNN of Marino
     et al. (2018), which encodes nothing, and learns its initial state."""

@@ -24,6 +24,11 @@ def build_proposal(settings):
         if settings.networks == "avf" and settings.proposal == "filtering":
             return kf.FilteringProposal(residual=False)
         return settings.proposal
+    return refined(settings)
+
+
+def refined(settings):
+    """The proposal of `recipes.settings.iterative.RefinementSettings`."""
     common = {
         "normalize_mean": settings.normalize_mean,
         "gradient_scale": settings.gradient_scale,

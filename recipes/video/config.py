@@ -14,6 +14,7 @@ from recipes.settings.base import (
     FolderPath,
     Positive,
 )
+from recipes.settings.iterative import RefinementSettings
 from recipes.storage import cache_folder
 
 Side = Annotated[int, Field(ge=8, le=512)]
@@ -24,7 +25,8 @@ def prepared_path(recipe: str = "kth") -> pathlib.Path:
     return cache_folder() / "video" / f"{recipe}.npz"
 
 
-class FitSettings(common.FitSettings):
+# The last base comes first in the help.
+class FitSettings(RefinementSettings, common.FitSettings):
     """What `fit` can be told."""
 
     heading: ClassVar[str] = "Video"
@@ -32,8 +34,8 @@ class FitSettings(common.FitSettings):
     """Cell of the model: stochastic video generation."""
     proposal: Literal["filtering", "transition", "iterative"] = "filtering"
     """Distribution that latents are drawn from: `filtering` is a network over
-    the frames up to the step, `iterative` refines the transition by gradients,
-    `transition` sees none."""
+    the frames up to the step, `transition` sees none, `iterative` is refined in
+    each step by the gradient of its free energy."""
     emission: Literal["bernoulli", "normal", "quantized_normal"] = "bernoulli"
     """Distribution of a pixel: `bernoulli` for black or white,
     `quantized_normal` for the probability of its 256 levels."""
@@ -61,17 +63,6 @@ class FitSettings(common.FitSettings):
     """Whether the decoder reads what the encoder gave for the last frame."""
     normalization: Literal["group", "layer"] | None = "group"
     """Normalization of convolutions."""
-    num_iterations: Positive = 1
-    """Number of refinements of the iterative proposal."""
-    update: Literal["highway", "learned_sgd", "gradient"] = "highway"
-    """Update of the iterative proposal."""
-    update_units: Positive = 256
-    """Size of the network of that update, which has one layer."""
-    reads_frame: bool = False
-    """Whether that network also reads the encoded frame."""
-    objective: Literal["joint", "em"] = "joint"
-    """What trains the iterative proposal: the bound, or, as published, its own
-    free energies."""
 
 
 class SampleSettings(common.SampleSettings):

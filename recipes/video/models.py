@@ -7,6 +7,7 @@ import keras
 
 import keras_fivo as kf
 from recipes.training.modelling import compile_model
+from recipes.training.refining import refined
 
 
 def build_model(settings: Any, train: Any, emission: Any) -> Any:
@@ -19,8 +20,9 @@ def build_model(settings: Any, train: Any, emission: Any) -> Any:
     """
     keras.utils.set_random_seed(settings.seed)
     proposal: Any = settings.proposal
+    start = proposal
     if proposal == "iterative":
-        proposal = iterative(settings)
+        proposal, start = refined(settings), settings.start
     units = settings.units or 2 * settings.latent_dim
     cell = kf.SVGCell(
         settings.latent_dim,
@@ -30,28 +32,12 @@ def build_model(settings: Any, train: Any, emission: Any) -> Any:
         blocks=[[size] * settings.convolutions for size in settings.blocks],
         encoding_dim=settings.encoding_dim,
         num_layers=settings.num_layers,
-        # The paper's encoder of x_t; refinements need none.
-        posterior_units=units if settings.proposal == "filtering" else None,
+        # The paper's encoder of x_t; refinements of the transition need none.
+        posterior_units=units if start == "filtering" else None,
         skip_connections=settings.skip_connections,
         normalization=settings.normalization,
     )
     return compile_model(cell, settings, train)
-
-
-def iterative(settings: Any) -> kf.IterativeProposal:
-    """Returns the proposal that refines itself, as the settings say."""
-    update: Any = settings.update
-    if update != "gradient":
-        update = {
-            "highway": kf.HighwayUpdate,
-            "learned_sgd": kf.LearnedSGDUpdate,
-        }[update](
-            [settings.update_units],
-            reads="encoding" if settings.reads_frame else None,
-        )
-    return kf.IterativeProposal(
-        settings.num_iterations, update, objective=settings.objective
-    )
 
 
 def emission(settings: Any) -> kf.Head:

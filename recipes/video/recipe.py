@@ -18,6 +18,7 @@ _USUAL = FitSettings(
     batch_size=16,
     latent_dim=32,
     units=128,
+    update_units=(256,),
     bound="elbo",
     num_particles=1,
     evaluation_particles=1,

@@ -40,6 +40,8 @@ def test_words_become_values():
     assert found.hidden_units == (16, 8)
     assert found.tensorboard is False
     assert FIT.changed(clipnorm=2.0).changed(clipnorm="none").clipnorm is None
+    # Records of before have a number where there is a list now.
+    assert FIT.changed(hidden_units=16) == fit_settings("hidden_units=16")
 
 
 def test_a_value_may_hold_an_equals_sign():

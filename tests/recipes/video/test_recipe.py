@@ -66,7 +66,7 @@ def test_refinements_and_emissions_are_settings(few_digits):
         "moving_digits",
         **TINY,
         proposal="iterative",
-        reads_frame=True,
+        update_reads="encoding",
         objective="em",
         emission="quantized_normal",
         grey=True,
@@ -87,6 +87,20 @@ def test_refinements_and_emissions_are_settings(few_digits):
     np.testing.assert_allclose(numpy(density.mean), [[1], [0]], atol=1e-6)
     assert cell.emission.width == 1 / 255
     assert numpy(density.scale).min() >= np.exp(-5)
+
+
+def test_a_refined_filtering_proposal_reads_the_frames_up_to_the_step(
+    few_digits,
+):
+    settings = RECIPE.fit_settings(
+        "moving_digits", **TINY, proposal="iterative", start="filtering"
+    )
+    data = RECIPE.load(settings)
+    train = RECIPE.train_batches(data, settings)
+    cell = RECIPE.build_model(settings, data, train).cell
+    assert cell.posterior is not None
+    assert isinstance(cell.proposal.start, kf.FilteringProposal)
+    assert cell.proposal.update.hidden_units == [256]
 
 
 def test_prepared_files_are_read_and_others_refused(tmp_path):
