@@ -83,14 +83,11 @@ def write_strips(
     """
     strips = []
     for clips in rows:
-        longest = max(map(len, clips))
-        for number, clip in enumerate(clips):
-            frames = [_tile(clip, t, magnify) for t in range(longest)]
-            bars = [
-                _bar(frame, number > 0 and t >= num_given)
-                for t, frame in enumerate(frames)
-            ]
-            strips += [np.concatenate(bars, 1), np.concatenate(frames, 1)]
+        columns = [
+            _column(clips, t, num_given, magnify)
+            for t in range(max(map(len, clips)))
+        ]
+        strips.append(np.concatenate(columns, 1))
         strips.append(np.full_like(strips[-1][:_BAR], _PAPER))
     width = max(strip.shape[1] for strip in strips)
     padded = [
@@ -123,15 +120,9 @@ def write_animation(
     """
     images = []
     for t in range(max(len(clip) for clips in rows for clip in clips)):
-        columns = []
-        for clips in rows:
-            tiles = [_tile(clip, t, settings.magnify) for clip in clips]
-            parts = [
-                part
-                for number, tile in enumerate(tiles)
-                for part in (_bar(tile, number > 0 and t >= num_given), tile)
-            ]
-            columns.append(np.concatenate(parts))
+        columns = [
+            _column(clips, t, num_given, settings.magnify) for clips in rows
+        ]
         images.append(_image(np.concatenate(columns, 1)))
     with atomic_path(path) as partial:
         images[0].save(
@@ -144,22 +135,26 @@ def write_animation(
         )
 
 
-def _tile(clip: np.ndarray, t: int, magnify: int) -> np.ndarray:
-    """A frame with a gap around it, uint8; blank where the clip has ended."""
-    if t < len(clip):
-        frame = np.rint(255 * np.clip(clip[t], 0, 1)).astype("uint8")
-    else:
+def _column(
+    clips: list[np.ndarray], t: int, num_given: int, magnify: int
+) -> np.ndarray:
+    """Frame t of clips below each other, uint8, each below a bar.
+
+    The bar is darker where the frame was given: of the first clip, which is
+    what was recorded, all are. A frame is blank where its clip has ended.
+    """
+    tiles = []
+    for number, clip in enumerate(clips):
         frame = np.full(clip.shape[1:], _PAPER, "uint8")
-    frame = frame.repeat(magnify, 0).repeat(magnify, 1)
-    gaps = ((_GAP, _GAP), (_GAP, _GAP), (0, 0))
-    return np.pad(frame, gaps, constant_values=_PAPER)
-
-
-def _bar(tile: np.ndarray, made: bool) -> np.ndarray:
-    """A line above a frame: darker where the frame was given."""
-    bar = np.full((_BAR, *tile.shape[1:]), _PAPER, "uint8")
-    bar[:, _GAP:-_GAP] = _MADE if made else _GIVEN
-    return bar
+        if t < len(clip):
+            frame = np.rint(255 * np.clip(clip[t], 0, 1)).astype("uint8")
+        frame = frame.repeat(magnify, 0).repeat(magnify, 1)
+        gaps = ((_BAR + _GAP, _GAP), (_GAP, _GAP), (0, 0))
+        tile = np.pad(frame, gaps, constant_values=_PAPER)
+        made = number > 0 and t >= num_given
+        tile[:_BAR, _GAP:-_GAP] = _MADE if made else _GIVEN
+        tiles.append(tile)
+    return np.concatenate(tiles)
 
 
 def _image(pixels: np.ndarray) -> Any:
