@@ -140,8 +140,9 @@ def _column(
 ) -> np.ndarray:
     """Frame t of clips below each other, uint8, each below a bar.
 
-    The bar is darker where the frame was given: of the first clip, which is
-    what was recorded, all are. A frame is blank where its clip has ended.
+    The bar is darker where the frame was given, or recorded: the first clip is
+    what was, unless nothing was given. A frame is blank where its clip has
+    ended.
     """
     tiles = []
     for number, clip in enumerate(clips):
@@ -151,7 +152,8 @@ def _column(
         frame = frame.repeat(magnify, 0).repeat(magnify, 1)
         gaps = ((_BAR + _GAP, _GAP), (_GAP, _GAP), (0, 0))
         tile = np.pad(frame, gaps, constant_values=_PAPER)
-        made = number > 0 and t >= num_given
+        recorded = number == 0 and num_given > 0
+        made = t >= num_given and not recorded
         tile[:_BAR, _GAP:-_GAP] = _MADE if made else _GIVEN
         tiles.append(tile)
     return np.concatenate(tiles)

@@ -34,6 +34,11 @@ def test_strips_show_every_frame_and_mark_what_was_made(tmp_path):
     first, second = pixels[1, 10::20], pixels[16, 10::20]
     assert len(set(first.tolist())) == 1
     assert second.tolist() == [110] * 3 + [190] * 4
+    # Where nothing was given, all is made up.
+    write_strips(path, rows(0), 0, 2)
+    pixels = np.asarray(Image.open(path))
+    assert pixels.shape == (6 * (12 + 3) + 3, 4 * 20)
+    assert set(pixels[1, 10::20].tolist()) == {190}
 
 
 def test_the_animation_has_a_picture_for_each_frame(tmp_path):
