@@ -5,7 +5,7 @@ VENV ?= .venv
 BACKEND ?= jax tensorflow torch
 DEMO_EXTRAS ?= jax,recipes,music,plots
 TABLE_EXTRAS ?= jax,table
-TEST_EXTRAS ?= tensorflow,jax,torch,recipes,tuner,music,audio,plots,test
+TEST_EXTRAS ?= tensorflow,jax,torch,recipes,tuner,music,audio,plots,onnx,test
 # Test processes at once; 0 is one, in which a debugger works.
 WORKERS ?= 2
 PYTEST_ARGS ?=

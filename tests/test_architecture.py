@@ -50,6 +50,8 @@ MAY_IMPORT["learned_rules"] = {"backend", "presets"}
 FRAMEWORKS = {"jax", "jaxlib", "tensorflow", "torch"}
 BACKEND_NAMES = {"jax", "tensorflow", "torch"}
 THIRD_PARTY = {"keras", "numpy", "scipy"}
+# What writes a file of that format has installed it.
+OPTIONAL = {"latent_sequence_model": {"onnx"}}
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 50
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -103,7 +105,9 @@ def import_fault(name: str, part: str) -> str | None:
         if other in allowed_parts(part):
             return None
         return f"imports {name}, which {part} may not"
-    if top in THIRD_PARTY or top in sys.stdlib_module_names:
+    if top in THIRD_PARTY | OPTIONAL.get(part, set()):
+        return None
+    if top in sys.stdlib_module_names:
         return None
     return f"imports {top}, which is no dependency"
 

@@ -1,5 +1,7 @@
 """One step of a filter, in a form that other programs can run."""
 
+import os
+import pathlib
 from typing import Any
 
 import keras
@@ -24,8 +26,7 @@ class FilterStep(keras.Model):
 
     What it takes and gives are dicts of arrays by name; no random number is
     drawn inside. The state is in parts: pass `new_state_0`, `new_state_1`, ...
-    of one step to the next as `state_0`, `state_1`, ... An ONNX file that
-    PyTorch wrote names its outputs otherwise; they have the same order.
+    of one step to the next as `state_0`, `state_1`, ...
 
     Args:
         model: A built `LatentSequenceModel` whose proposal sees no future;
@@ -223,4 +224,38 @@ def export_step(
             f"{keras.backend.backend()} ({type(error).__name__}: "
             f"{str(error)[:200]}). Received: format={file_format!r}"
         ) from error
+    if file_format == "onnx":
+        state = [f"new_{name}" for name in step.initial_state()]
+        _tidy(filepath, ["log_evidence", "forecast", *state])
     return step
+
+
+def _tidy(path: Any, outputs: list[str]) -> None:
+    """Names the outputs of an ONNX file, and drops notes on its nodes.
+
+    PyTorch leaves both undone. Its notes are half of a small file, and tell
+    paths of this machine.
+    """
+    import onnx  # Keras has written the file with it.
+
+    model = onnx.load(path)
+    graph = model.graph
+    graph.ClearField("value_info")
+    inner = [node for function in model.functions for node in function.node]
+    values = [*graph.input, *graph.output, *graph.initializer]
+    for part in (graph, *graph.node, *inner, *values):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    given = [value.name for value in graph.output]
+    names = dict(zip(given, outputs, strict=True))
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in graph.output:
+        value.name = names[value.name]
+    partial = f"{path}.partial"
+    try:
+        onnx.save(model, partial)
+        os.replace(partial, path)
+    finally:
+        pathlib.Path(partial).unlink(missing_ok=True)

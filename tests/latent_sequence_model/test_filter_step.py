@@ -87,3 +87,36 @@ def test_a_saved_model_gives_the_same(tmp_path, backend_name):
     assert set(found) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-5, 1e-6)
+
+
+# Of PyTorch's exporter, several.
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_file_is_small_and_gives_the_same(tmp_path, backend_name):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    if backend_name != "torch":
+        pytest.skip("Keras needs tf2onnx elsewhere")
+    made = model(evaluation_bound=kf.FIVO(2))
+    path = str(tmp_path / "step.onnx")
+    step = made.export(path, format="onnx", verbose=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["step.onnx"]
+    # No path of the machine that wrote it, nor PyTorch's notes on each node.
+    content = (tmp_path / "step.onnx").read_bytes()
+    assert b"site-packages" not in content and b"pkg.torch" not in content
+    session = runtime.InferenceSession(path)
+    parts, mine = step.initial_state(), step.initial_state()
+    names = [output.name for output in session.get_outputs()]
+    for t in range(20):
+        inputs = {
+            "observations": np.full((1, 3), t % 2, "float32"),
+            "mask": np.ones((1, 3), "float32"),
+            **step.draw(seed=t),
+        }
+        expected = numpy(step({**inputs, **mine}))
+        mine = {name: expected[f"new_{name}"] for name in mine}
+        taken = {i.name for i in session.get_inputs()}
+        fed = {k: x for k, x in {**inputs, **parts}.items() if k in taken}
+        found = dict(zip(names, session.run(names, fed), strict=True))
+        parts = {name: found[f"new_{name}"] for name in parts}
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, 1e-4, 1e-5)
