@@ -14,6 +14,8 @@ from keras_fivo.backend.unrolled import unrolled as unrolled
 from keras_fivo.backend.unrolled import unrolling as _unrolling
 
 _NAME = keras.backend.backend()
+# Whether operations on single entries that follow each other run as one.
+FUSES = _NAME != "torch"
 
 if _NAME == "jax":
     from keras_fivo.backend.jax import Trainer as Trainer

@@ -29,6 +29,8 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
+from keras_fivo import backend
+from keras_fivo.learned_rules import blocks
 from keras_fivo.learned_rules.terms import (
     LOWER_READOUTS,
     TERMS,
@@ -177,7 +179,15 @@ def file(golden, request):
     return golden(f"lul/{request.param}")
 
 
-def test_the_parts_of_an_update_are_the_published_ones(file):
+@pytest.mark.parametrize(
+    "fewest", [blocks._MANY, pytest.param(1, marks=pytest.mark.one_backend)]
+)
+def test_the_parts_of_an_update_are_the_published_ones(
+    file, fewest, monkeypatch
+):
+    # With few channels too: by half of the multiplications.
+    monkeypatch.setattr(blocks, "_MANY", fewest)
+    monkeypatch.setattr(backend, "FUSES", True)
     rule, inputs = rule_from(file), images(file, "image")
     steps = json.loads(str(file["meta_json"]))["steps"]
     for step in range(steps):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
+from keras_fivo import backend
 from keras_fivo.learned_rules.blocks import BATCH, UNITS, convolve
 
 to_numpy = keras.ops.convert_to_numpy
@@ -25,12 +26,21 @@ def leaves(base):
 
 
 @pytest.mark.parametrize("axis", [BATCH, UNITS])
-@pytest.mark.parametrize("width", [1, 3, 5])
-def test_shifted_inputs_are_a_convolution(axis, width):
-    x, kernel = examples(2, 4, 6, 3), examples(width, 3, 5, seed=1)
+@pytest.mark.parametrize(
+    ("width", "size", "channels", "filters"),
+    [(1, 6, 3, 5), (3, 6, 3, 5), (5, 6, 3, 5)]
+    # Many channels, and sizes that are and that are not whole tiles.
+    + [(3, size, 34, 32) for size in (1, 3, 4, 9)],
+)
+def test_products_of_matrices_are_a_convolution(
+    axis, width, size, channels, filters, monkeypatch
+):
+    monkeypatch.setattr(backend, "FUSES", True)
+    shape = (2, 5, size) if axis == BATCH else (2, size, 5)
+    x = examples(*shape, channels)
+    kernel = examples(width, channels, filters, seed=1) / channels**0.5
     moved = np.moveaxis(x, axis, -2)
-    expected = np.zeros((*moved.shape[:-1], 5), "float32")
-    size = moved.shape[-2]
+    expected = np.zeros((*moved.shape[:-1], filters), "float32")
     for place in range(size):
         for tap in range(width):
             seen = place + tap - width // 2

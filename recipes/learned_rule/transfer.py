@@ -1,0 +1,188 @@
+"""Transfer: a rule on base models and inputs that meta-training never had.
+
+python -m recipes.learned_rule.transfer --mnist mnist.npz
+
+Depths, widths, an order of the inputs and another activation, each beside the
+same base model at random initialisation, 5-way with 10 labels. The number of
+updates and the ridge penalties are chosen, for each, on letters and fonts that
+meta-training has not seen; then both meet the same trials of the digits.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+import keras_fivo as kf
+from recipes.errors import RecipeError
+from recipes.learned_rule import evaluate, methods
+from recipes.learned_rule.meta_train import load_glyphs
+
+STEPS = (2, 5, 10, 20, 40)
+DEPTHS = (2, 4, 6, 8)
+WIDTHS = (32, 128, 256, 1024)
+WAYS, SHOTS = 5, 10
+
+
+class Case(NamedTuple):
+    """A kind of base model, and the order of its inputs.
+
+    Attributes:
+        units: Sizes of the layers, the embedding last.
+        permuted: Whether pixels come in an order without sense.
+        activation: Activation of every layer.
+    """
+
+    units: tuple
+    permuted: bool = False
+    activation: str = "relu"
+
+    def __str__(self):
+        depth, width = len(self.units), f"{self.units[0]:,}"
+        layers = width if depth == 1 else f"{depth} layers of {width}"
+        changes = ["permuted"] * self.permuted
+        changes += [self.activation] * (self.activation != "relu")
+        return ", ".join([layers, *changes])
+
+
+def all_cases():
+    """What the shipped rule was chosen for, its changes, and the grid."""
+    changes = {}, {"permuted": True}, {"activation": "tanh"}
+    shapes = [(256,), (128,) * 4]
+    cases = [Case(units, **c) for units in shapes for c in changes]
+    grid = itertools.product(DEPTHS, WIDTHS)
+    return [*dict.fromkeys(cases + [Case((w,) * d) for d, w in grid])]
+
+
+def course(rule, unlabelled, images, case, steps, seed):
+    """Features of images after 0 and other numbers of updates.
+
+    Args:
+        rule: A `LocalUpdateRule`.
+        unlabelled: Images that the base model learns from.
+        images: Images, of which features are taken.
+        case: A `Case`.
+        steps: Numbers of updates, ascending.
+        seed: Seed of the base model, of batches and of the inputs' order.
+
+    Returns:
+        dict of `(images, units)` by the number of updates.
+    """
+    unlabelled, images = methods.flat(unlabelled), methods.flat(images)
+    if case.permuted:
+        order = np.random.default_rng(seed).permutation(images.shape[1])
+        unlabelled, images = unlabelled[:, order], images[:, order]
+    model = kf.LearnedRuleModel(
+        rule, case.units, activation=case.activation, seed=seed
+    )
+    found = {0: model.predict(images)}
+    for before, after in itertools.pairwise((0, *steps)):
+        batches = methods.Batches(unlabelled, after, seed, start=before)
+        model.fit(batches, shuffle=False, verbose=0)
+        found[after] = model.predict(images)
+    return found
+
+
+def compare(rule, choice, held_out, case, seeds, trials, steps=STEPS):
+    """Accuracy of a rule's base models, and of those that learned nothing.
+
+    Args:
+        rule: A `LocalUpdateRule`.
+        choice: Unlabelled images, others and classes, for choices.
+        held_out: The same, to be scored.
+        case: A `Case`.
+        seeds: Seeds of base models; accuracy is the mean over them.
+        trials: Number of trials.
+        steps: Numbers of updates to choose from.
+
+    Returns:
+        dict of the number of updates; `random` and `rule`, accuracies with
+        half the width of their 95% intervals over trials; and `gain`, that of
+        their difference trial by trial.
+    """
+    letters = course(rule, *choice[:2], case, steps, seeds[0])
+    best = {
+        step: evaluate.best_penalty(features, choice[2], WAYS, SHOTS)
+        for step, features in letters.items()
+    }
+    chosen = max(steps, key=lambda step: best[step][1])
+    values = {0: [], chosen: []}
+    for seed in seeds:
+        found = course(rule, *held_out[:2], case, (chosen,), seed)
+        for step, features in found.items():
+            values[step].append(
+                evaluate.accuracies(
+                    features, held_out[2], WAYS, SHOTS, trials, best[step][0]
+                )
+            )
+    before, after = (np.mean(v, axis=0) for v in values.values())
+    return {
+        "case": str(case),
+        "updates": chosen,
+        "random": _interval(before),
+        "rule": _interval(after),
+        "gain": _interval(after - before),
+    }
+
+
+def _interval(values):
+    """Mean, and half the width of its 95% interval."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return round(float(values.mean()), 4), round(1.96 * float(error), 4)
+
+
+def line(entry):
+    """A row of the table in Markdown."""
+    cells = [
+        f"{entry[k][0]:.3f} ± {entry[k][1]:.3f}" for k in ("random", "rule")
+    ]
+    cells.append(f"{entry['gain'][0]:+.3f} ± {entry['gain'][1]:.3f}")
+    return f"| {entry['case']} | {entry['updates']} | {' | '.join(cells)} |"
+
+
+HEAD = (
+    "| base model | updates | random initialisation | rule | difference |\n"
+    "|---|---|---|---|---|"
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rule", nargs="+", default=["learned-rule-slim"])
+    parser.add_argument("--letters", default="runs/rule/glyphs.npz")
+    parser.add_argument("--mnist", help="an .npz file")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--out", help="a file that gets a line of JSON each")
+    given = parser.parse_args()
+    rule = evaluate.load_rule(*given.rule)
+    data = load_glyphs(given.letters)
+    for name, (side, load) in evaluate.HELD_OUT.items():
+        try:
+            held_out = load(given.mnist)
+        except RecipeError as error:
+            print(f"{name}: skipped. {error}", file=sys.stderr)
+            continue
+        choice = evaluate.choice_set(data, side)
+        print(f"{name}\n\n{HEAD}")
+        for case in all_cases():
+            begin = time.process_time()
+            entry = compare(
+                rule, choice, held_out, case, range(given.seeds), given.trials
+            )
+            print(line(entry), flush=True)
+            seconds = round(time.process_time() - begin, 1)
+            if given.out:
+                row = {"data": name, **entry, "cpu_seconds": seconds}
+                with open(given.out, "a") as out:
+                    out.write(json.dumps(row) + "\n")
+        print()
+    print(f"{time.process_time():.0f} seconds of processor time")
+
+
+if __name__ == "__main__":
+    main()
