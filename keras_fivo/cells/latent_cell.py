@@ -297,7 +297,12 @@ class LatentCell(ObservingLayer):
         )
 
     def generate(
-        self, states: Nested, past: dict, step: Tensor, noise: dict
+        self,
+        states: Nested,
+        past: dict,
+        step: Tensor,
+        noise: dict,
+        known: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[dict, Nested]:
         """Samples one step from the model.
 
@@ -306,20 +311,24 @@ class LatentCell(ObservingLayer):
             past: `(rows, ...)`, as from `past_features`.
             step: Int32 `(rows,)`.
             noise: `latent` `(rows, *noise_shape)`, `emission` `(rows, ...)`.
+            known: Values `(rows, ...)`, and where they are known.
 
         Returns:
-            A dict of `observations`, `means` and `latents`, and new states.
+            A dict of `observations`, `means`, `latents` and, with `known`,
+            `log_known` `(rows,)`, log p(known | z_t, past); and new states.
         """
         past = {**past, "step": step}
         context = self.recur(states, past)
         latent = self._transition(context, past).sample(noise["latent"])
         embedded = self.embed_in(context, latent)
         emission = self.emission_distribution(context, embedded)
-        sampled = {
-            "observations": emission.sample(noise["emission"]),
-            "means": emission.mean,
-            "latents": latent,
-        }
+        observations, means = emission.sample(noise["emission"]), emission.mean
+        sampled = {"latents": latent}
+        if known is not None:
+            observations = emission.completed(observations, *known)
+            means = emission.completed(means, *known)
+            sampled["log_known"] = observed_log_prob(emission, *known)
+        sampled |= {"observations": observations, "means": means}
         return sampled, self.next_states(context, embedded)
 
     def _transition(self, context: Nested, past: dict) -> Distribution:

@@ -90,6 +90,18 @@ class Distribution:
         value = self.sample(noise)
         return value, self.log_prob(value)
 
+    def completed(self, value: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+        """A sample, or the mean, given what is known of some entries.
+
+        Where entries depend on each other, the others follow the known ones.
+
+        Args:
+            value: A sample, or the mean, `(rows, ...)`.
+            known: Values of the same shape; finite throughout.
+            mask: Bool of that shape, where they are known.
+        """
+        return ops.where(mask, known, value)
+
     def select(self, condition: Tensor, other: "Distribution") -> Any:
         """This distribution in rows where `condition` holds, else `other`.
 

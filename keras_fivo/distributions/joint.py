@@ -40,7 +40,8 @@ class Joint(Distribution):
         masks = [None] * len(values)
         if mask is not None:
             masks = split_sizes(mask, self.sizes)
-        return sum(map(Distribution.log_prob, self.parts, values, masks))
+        groups = zip(self.parts, values, masks, strict=True)
+        return sum(part.log_prob(*group) for part, *group in groups)
 
     def sample(self, noise: Tensor) -> Tensor:
         """Samples of all parts, from uniform noise."""
@@ -56,6 +57,13 @@ class Joint(Distribution):
                 uniform = normal_quantile(open_uniform(uniform))
             samples.append(part.sample(uniform))
         return ops.concatenate(samples, axis=-1)
+
+    def completed(self, value: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+        """A sample, or the mean, given what is known of some entries."""
+        values = [split_sizes(x, self.sizes) for x in (value, known, mask)]
+        groups = zip(self.parts, *values, strict=True)
+        found = [part.completed(*group) for part, *group in groups]
+        return ops.concatenate(found, axis=-1)
 
     @property
     def mean(self) -> Tensor:

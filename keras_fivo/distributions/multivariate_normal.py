@@ -53,6 +53,25 @@ class MultivariateNormal(Distribution):
         """`loc + scale_tril @ noise`, for standard Normal noise."""
         return self.loc + _times(self.scale_tril, noise)
 
+    def completed(self, value: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+        """A sample, or the mean, given some entries.
+
+        `value + S_k (S_kk)^-1 (known - value_k)`, which has the conditional
+        distribution if `value` has the joint one (Matheron's rule).
+        """
+        residual = ops.where(mask, known - value, ops.zeros_like(value))
+        marginal = _marginal(self._by_row().scale_tril, mask)
+        # S_kk^-1 of the known entries; zeros elsewhere.
+        solved = ops.solve_triangular(
+            ops.swapaxes(marginal, -1, -2),
+            ops.expand_dims(_whiten(marginal, residual), -1),
+            lower=False,
+        )
+        factor = self._by_row().scale_tril
+        pulled = ops.matmul(ops.swapaxes(factor, -1, -2), solved)
+        pulled = ops.squeeze(ops.matmul(factor, pulled), -1)
+        return ops.where(mask, known, value + pulled)
+
     def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A sample and its log density, without solving for the noise."""
         size = int(noise.shape[-1])

@@ -1,120 +1,23 @@
 """Sampling from a cell, on its own or from a filter's state."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_fivo import backend
 from keras_fivo.axes import expand_rows, like_rows
-from keras_fivo.bounds import FIVO, Bound
-from keras_fivo.inference.filtering import filter_sequences
+from keras_fivo.bounds import FIVO
 from keras_fivo.inputs import fill_missing
 from keras_fivo.noise import Noise, Source
-from keras_fivo.seeds import stream
-from keras_fivo.smc.resampling import Multinomial, gather_particles
+from keras_fivo.smc.criteria import EffectiveSampleSize
+from keras_fivo.smc.resampling import (
+    Multinomial,
+    Systematic,
+    gather_particles,
+)
 from keras_fivo.smc.weights import log_sum_exp
 from keras_fivo.types import Nested, Tensor
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What may come next; NaN for a sequence all of whose particles died.
-
-    Attributes:
-        samples: `(batch, num_samples, num_steps, features)`.
-        means: `(batch, num_steps, features)`. Mean over samples of the
-            emission's means.
-        quantiles: `(num_quantiles, batch, num_steps, features)`. Quantiles
-            of the samples, by entry.
-        levels: The levels of the quantiles, each in (0, 1).
-    """
-
-    samples: Tensor
-    means: Tensor
-    quantiles: Tensor
-    levels: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where samples begin: anew, or after given sequences.
-
-    Attributes:
-        bound: Filter of the sequences.
-        data: Sequences, as for `filter_sequences`; None: none.
-        nan_is_missing: Whether NaN stands for a missing entry.
-    """
-
-    bound: Bound
-    data: dict | None = None
-    nan_is_missing: bool = False
-
-    def rows(self, cell: Any, num_samples: int, seed: Any) -> dict:
-        """Draws the rows to go on from, `num_samples` of each sequence.
-
-        Args:
-            cell: Built `LatentCell`.
-            num_samples: Number of samples of each sequence.
-            seed: Seed, or seed generator.
-        """
-        if self.data is None:
-            return fresh_rows(cell, num_samples)
-        state = filter_sequences(
-            cell,
-            self.bound,
-            self.data,
-            seed=stream(seed, "filter"),
-            nan_is_missing=self.nan_is_missing,
-        ).state
-        batch = ops.shape(state["step"])[0]
-        uniforms = keras.random.uniform(
-            (batch, num_samples), seed=stream(seed, "particles")
-        )
-        return draw_particles(state, num_samples, uniforms)
-
-
-def sample_paths(
-    cell: Any,
-    start: Start,
-    num_steps: int,
-    num_samples: int,
-    seed: Any,
-    controls: Tensor | None = None,
-    levels: Sequence[float] | None = None,
-) -> dict:
-    """Samples what comes next, and summarizes it if asked to.
-
-    Args:
-        cell: Built `LatentCell`.
-        start: Where to begin.
-        num_steps: Number of steps to sample.
-        num_samples: Number of samples of each sequence.
-        seed: Seed, or seed generator.
-        controls: `(time, rows, controls)`, exogenous inputs.
-        levels: Levels of quantiles, in (0, 1); None: samples alone.
-
-    Returns:
-        A dict of `samples` `(batch, num_samples, time, ...)` and, with
-        levels, the `means` and `quantiles` of a `Forecast`.
-    """
-    begin = start.rows(cell, num_samples, seed)
-    rows = ops.shape(begin["step"])[0]
-    noise = draw_generation_noise(cell, num_steps, rows, seed)
-    sampled = generate(cell, begin, noise, controls)
-    samples = by_sample(sampled["observations"], num_samples)
-    if levels is None:
-        return {"samples": samples}
-    means = by_sample(sampled["means"], num_samples)
-    return {
-        "samples": samples,
-        "means": ops.mean(means, axis=1),
-        "quantiles": ops.quantile(
-            samples, ops.convert_to_tensor(levels, "float32"), axis=1
-        ),
-    }
 
 
 def fresh_rows(cell: Any, rows: int) -> dict:
@@ -123,22 +26,22 @@ def fresh_rows(cell: Any, rows: int) -> dict:
     return {name: state[name] for name in ("particles", "observed", "step")}
 
 
-def by_sample(rows: Tensor, num_samples: int) -> Tensor:
-    """Returns `(batch, samples, time, ...)`.
+def draw_generation_noise(
+    cell: Any,
+    num_steps: int,
+    rows: int,
+    seed: Any,
+    num_samples: int | None = None,
+) -> Noise:
+    """Draws all random numbers of `generate`, or of `generate_given`.
 
     Args:
-        rows: `(time, batch * samples, ...)`.
-        num_samples: Number of samples of each sequence.
+        cell: Built `LatentCell`.
+        num_steps: Number of steps.
+        rows: Number of rows.
+        seed: Seed, or seed generator.
+        num_samples: Number of samples of each sequence, for `generate_given`.
     """
-    shape = ops.shape(rows)
-    parted = ops.reshape(rows, (shape[0], -1, num_samples, *shape[2:]))
-    return ops.transpose(parted, (1, 2, 0, *range(3, len(parted.shape))))
-
-
-def draw_generation_noise(
-    cell: Any, num_steps: int, rows: int, seed: Any
-) -> Noise:
-    """Draws all random numbers of `generate`."""
     lead = (num_steps, rows)
     sources = {
         "latent": Source.of(cell.noise, *lead, *cell.noise_shape),
@@ -146,6 +49,10 @@ def draw_generation_noise(
             cell.emission_noise, *lead, *cell.emission_noise_shape
         ),
     }
+    if num_samples is not None:
+        sources["resampling"] = Source.of(
+            "uniform", num_steps, rows // num_samples, 1
+        )
     return Noise.draw(sources, seed)
 
 
@@ -163,7 +70,7 @@ def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
     """
     ancestors = Multinomial().ancestors(state["log_weights"], uniforms)
     shared = {name: state[name] for name in ("observed", "step")}
-    shared["alive"] = log_sum_exp(state["log_weights"]) > -float("inf")
+    shared["alive"] = _any_alive(state["log_weights"])
     return {
         "particles": gather_particles(state["particles"], ancestors),
         **expand_rows(shared, num_samples),
@@ -199,67 +106,124 @@ def generate(
         scanned["controls"] = controls
     if observed is not None:
         scanned["observed"] = observed
-
-    def step(carry: dict, now: dict) -> tuple[dict, Nested]:
-        extra = now.get("controls")
-        past = cell.past_features(carry["observed"], extra)
-        sampled, particles = cell.generate(
-            carry["particles"], past, carry["step"], now["noise"]
-        )
-        active = ops.ones_like(carry["step"], dtype="bool")
-        seen = now.get("observed", active)
-        sampled["observations"] = fill_missing(
-            sampled["observations"], seen, cell.center
-        )
-        inputs = {
-            "observations": sampled["observations"][None],
-            "observed": seen[None],
-            "active": active[None],
-        }
-        if extra is not None:
-            inputs["controls"] = extra[None]
-        _, _, after = cell.encode(inputs, carry["observed"])
-        carry = {
-            "particles": particles,
-            "observed": after,
-            "step": carry["step"] + 1,
-        }
-        return carry, sampled
-
+    step = partial(_generate_once, cell)
     _, sampled = backend.scan(step, start, scanned)
-    if alive is None:
-        return sampled
-    return {name: _of_living(x, alive) for name, x in sampled.items()}
+    return sampled if alive is None else _of_living(sampled, alive)
 
 
-def _of_living(values: Tensor, alive: Tensor) -> Tensor:
-    return ops.where(like_rows(alive[None], values), values, float("nan"))
+def generate_given(
+    cell: Any,
+    start: dict,
+    noise: Noise,
+    known: dict,
+    num_samples: int,
+    controls: Tensor | None = None,
+) -> dict:
+    """Runs the model forward, given some entries of what comes.
 
-
-def control_rows(
-    controls: Any, batch: int, num_steps: int, num_samples: int
-) -> Tensor:
-    """Returns exogenous inputs as `(time, batch * samples, controls)`.
+    The samples of a sequence are the particles of a filter that draws latents
+    from the transition and what is not known from the emission, weighs by the
+    density of what is known, and resamples where the effective sample size is
+    low, and at the end. What comes back are the paths of those that remain,
+    all of the same weight.
 
     Args:
-        controls: `(time, controls)` or `(batch, time, controls)`.
-        batch: Number of sequences.
-        num_steps: Number of steps that they must have.
+        cell: A built `LatentCell`.
+        start: As from `draw_particles`.
+        noise: As from `draw_generation_noise`, of that many samples.
+        known: A dict of `values` `(time, rows, ...)`, finite throughout, and
+            `mask`, bool of that shape, where they are known.
         num_samples: Number of samples of each sequence.
+        controls: `(time, rows, controls)`, exogenous inputs.
 
-    Raises:
-        ValueError: If they have another shape.
+    Returns:
+        As from `generate`; NaN too where all samples contradict what is known.
     """
-    controls = ops.cast(ops.convert_to_tensor(controls), "float32")
-    if len(controls.shape) == 2:
-        controls = controls[None]
-    if controls.shape[0] not in (1, batch) or controls.shape[1] != num_steps:
-        raise ValueError(
-            f"`controls` must have the shape ({batch}, {num_steps}, size). "
-            f"Received: controls of shape {tuple(controls.shape)}"
+    start = dict(start)
+    alive = start.pop("alive")
+    begin = ops.zeros_like(ops.cast(start["step"], "float32"))
+    carry = {**start, "log_weights": ops.reshape(begin, (-1, num_samples))}
+    num_steps = int(known["mask"].shape[0])
+    scanned = {
+        "noise": noise.present("latent", "emission"),
+        "known": (known["values"], known["mask"]),
+        "resampling": noise.resampling,
+        "last": ops.arange(num_steps) == num_steps - 1,
+    }
+    if controls is not None:
+        scanned["controls"] = controls
+
+    def step(carry: dict, now: dict) -> tuple[dict, Nested]:
+        before = carry["log_weights"]
+        carry, sampled = _generate_once(cell, carry, now)
+        log_known = ops.reshape(sampled.pop("log_known"), (-1, num_samples))
+        log_weights = before + log_known
+        resample = EffectiveSampleSize()(log_weights, carry["step"])
+        resample = (resample | now["last"]) & _any_alive(log_weights)
+        moved = {name: carry[name] for name in ("particles", "observed")}
+        moved, sampled["ancestors"] = Systematic()(
+            moved, log_weights, now["resampling"], resample
         )
-    size = int(controls.shape[-1])
-    wide = ops.broadcast_to(
-        controls[:, None], (batch, num_samples, num_steps, size)
+        log_weights = ops.where(resample[:, None], 0.0, log_weights)
+        return {**carry, **moved, "log_weights": log_weights}, sampled
+
+    last, sampled = backend.scan(step, carry, scanned)
+    possible = expand_rows(_any_alive(last["log_weights"]), num_samples)
+    return _of_living(_paths(sampled), alive & possible)
+
+
+def _generate_once(cell: Any, carry: dict, now: dict) -> tuple[dict, dict]:
+    """Samples one step of each row, and lets the cell observe it."""
+    extra = now.get("controls")
+    past = cell.past_features(carry["observed"], extra)
+    given = (carry["particles"], past, carry["step"], now["noise"])
+    sampled, particles = cell.generate(*given, now.get("known"))
+    active = ops.ones_like(carry["step"], dtype="bool")
+    seen = now.get("observed", active)
+    sampled["observations"] = fill_missing(
+        sampled["observations"], seen, cell.center
     )
-    return ops.transpose(ops.reshape(wide, (-1, num_steps, size)), (1, 0, 2))
+    inputs = {
+        "observations": sampled["observations"][None],
+        "observed": seen[None],
+        "active": active[None],
+    }
+    if extra is not None:
+        inputs["controls"] = extra[None]
+    _, _, after = cell.encode(inputs, carry["observed"])
+    carry = {
+        "particles": particles,
+        "observed": after,
+        "step": carry["step"] + 1,
+    }
+    return carry, sampled
+
+
+def _paths(sampled: dict) -> dict:
+    """Values of each last sample's ancestors, `(time, rows, ...)`."""
+    ancestors = sampled.pop("ancestors")
+    index = ops.zeros_like(ancestors[0]) + ops.arange(
+        int(ancestors.shape[-1]), dtype="int32"
+    )
+
+    def step(index: Tensor, now: dict) -> tuple[Tensor, Nested]:
+        # (batch, samples), among those of this step.
+        index = ops.take_along_axis(now["ancestors"], index, axis=1)
+        return index, gather_particles(now["values"], index)
+
+    scanned = {"ancestors": ancestors, "values": sampled}
+    paths: dict = backend.scan(step, index, scanned, reverse=True)[1]
+    return paths
+
+
+def _any_alive(log_weights: Tensor) -> Tensor:
+    """Whether any particle of a sequence is possible, bool `(batch,)`."""
+    return log_sum_exp(log_weights) > -float("inf")
+
+
+def _of_living(values: dict, alive: Tensor) -> dict:
+    """Values `(time, rows, ...)`, NaN in rows that are not alive."""
+    return {
+        name: ops.where(like_rows(alive[None], x), x, float("nan"))
+        for name, x in values.items()
+    }

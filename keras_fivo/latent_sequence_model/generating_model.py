@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_fivo.bounds import FIVO
 from keras_fivo.checks import check_count
-from keras_fivo.inference import generation
+from keras_fivo.inference import forecasting
 from keras_fivo.input_checks import lengths_of
 from keras_fivo.latent_sequence_model.batches import pad_to_bucket
 from keras_fivo.latent_sequence_model.trained_model import TrainedModel
@@ -59,8 +59,15 @@ class GeneratingModel(TrainedModel):
         controls: Any = None,
         num_particles: int = 64,
         seed: Any = None,
-    ) -> generation.Forecast:
+        known: Any = None,
+    ) -> forecasting.Forecast:
         """Forecasts samples, means and quantiles of what comes next.
+
+        With `known`, all of these are given what is known of the steps to
+        come: the samples are then the particles of a filter, which a short
+        horizon or little that is known suits best; take more of them
+        elsewhere. Its emission must have entries that are independent given
+        the latent, or be a multivariate Normal.
 
         Args:
             observations: The past, as for the model.
@@ -71,6 +78,10 @@ class GeneratingModel(TrainedModel):
                 controls)`.
             num_particles: Number of particles that filter the past.
             seed: Seed; None: the model's own.
+            known: Entries of the steps to come that are known ahead, as
+                columns of prices or of the weather, `(batch, num_steps,
+                features)`; NaN: not known. Controls are what a model was
+                trained with; any entry of an observation may be known.
         """
         levels = tuple(float(level) for level in quantiles)
         if not all(0 < level < 1 for level in levels):
@@ -86,8 +97,9 @@ class GeneratingModel(TrainedModel):
             num_particles,
             seed,
             levels,
+            known,
         )
-        return generation.Forecast(levels=levels, **found)
+        return forecasting.Forecast(levels=levels, **found)
 
     def _generate(
         self,
@@ -98,6 +110,7 @@ class GeneratingModel(TrainedModel):
         num_particles: int,
         seed: Any,
         levels: tuple[float, ...] | None = None,
+        known: Any = None,
     ) -> dict:
         """Samples after a prefix, and summarizes them if levels are given."""
         num_steps = check_count("num_steps", num_steps)
@@ -114,30 +127,52 @@ class GeneratingModel(TrainedModel):
                 "load it or call `model.build((None, None, features))`. "
                 "Received: a model without weights"
             )
-        if controls is not None:
-            controls = generation.control_rows(
-                controls, batch, num_steps, num_samples
-            )
-        elif self.cell.control_dim:
-            raise ValueError(
-                "The model has exogenous inputs: `controls` must give those "
-                f"of the {num_steps} steps to come. Received: controls=None"
-            )
+        to_come = self._to_come(
+            controls, known, (batch, num_steps), num_samples
+        )
 
-        def run(data: dict | None, controls: Tensor | None) -> dict:
-            return generation.sample_paths(
+        def run(
+            data: dict | None, controls: Tensor | None, known: dict | None
+        ) -> dict:
+            return forecasting.sample_paths(
                 self.cell,
-                generation.Start(bound, data, self.nan_is_missing),
+                forecasting.Start(bound, data, self.nan_is_missing),
                 num_steps,
                 num_samples,
                 self.filter_seed_generator,
                 controls,
                 levels,
+                known,
             )
 
         sizes = (num_steps, num_samples, bound.num_particles, levels)
         with drawing_from(self.filter_seed_generator, seed, "sample"):
-            return self._functions(("generate", *sizes), run, data, controls)
+            key = ("generate", *sizes)
+            return self._functions(key, run, data, *to_come)
+
+    def _to_come(
+        self, controls: Any, known: Any, shape: tuple, num_samples: int
+    ) -> tuple:
+        """Controls and what is known of the steps to come, by rows; or None.
+
+        Args:
+            controls: As for `forecast`.
+            known: As for `forecast`.
+            shape: Numbers of sequences and of steps to come.
+            num_samples: Number of samples of each sequence.
+        """
+        if controls is not None:
+            given = (shape[0], shape[1], num_samples)
+            controls = forecasting.control_rows(controls, *given)
+        elif self.cell.control_dim:
+            raise ValueError(
+                "The model has exogenous inputs: `controls` must give those "
+                f"of the {shape[1]} steps to come. Received: controls=None"
+            )
+        if known is not None:
+            shape = (*shape, *self.cell.observation_shape)
+            known = forecasting.known_rows(known, shape, num_samples)
+        return controls, known
 
 
 def _warn_of_what_is_left_out(data: dict, nan_is_missing: bool) -> None:

@@ -174,3 +174,116 @@ def test_unequal_prefixes_go_on_as_each_would_alone():
         )
         for name, value in found.items():
             assert_same([numpy(value)], [numpy(expected[name])[:, rows]], 1e-5)
+
+
+def correlated_chain():
+    """Two columns of one latent, whose errors depend on each other."""
+    values = {
+        "initial_mean": [0.0],
+        "initial_covariance": [[1.0]],
+        "transition_matrix": [[0.9]],
+        "transition_offset": [0.1],
+        "transition_covariance": [[0.25]],
+        "emission_matrix": [[1.0], [0.5]],
+        "emission_offset": [0.0, 1.0],
+        "emission_covariance": [[0.3, 0.2], [0.2, 0.4]],
+    }
+    made = kf.LatentSequenceModel(kf.LinearGaussianCell(1, values), seed=0)
+    made.build((None, None, 2))
+    return made
+
+
+def joint_normal(steps):
+    """Mean `(steps * 2,)` and covariance of the columns of that chain."""
+    mean, variance = np.zeros(steps), np.ones(steps)
+    for t in range(1, steps):
+        mean[t] = 0.9 * mean[t - 1] + 0.1
+        variance[t] = 0.81 * variance[t - 1] + 0.25
+    first, second = np.indices((steps, steps))
+    latent = 0.9 ** abs(first - second) * variance[np.minimum(first, second)]
+    loading = np.array([1.0, 0.5])
+    noise = np.array([[0.3, 0.2], [0.2, 0.4]])
+    covariance = np.kron(latent, np.outer(loading, loading))
+    covariance += np.kron(np.eye(steps), noise)
+    return np.kron(mean, loading) + np.tile([0.0, 1.0], steps), covariance
+
+
+def test_forecasts_given_a_known_column_are_the_exact_conditional_ones():
+    steps, horizon = 3, 3
+    generator = np.random.default_rng(0)
+    values = generator.standard_normal((steps + horizon, 2)).astype("float32")
+    known = values[steps:].copy()
+    known[:, 0] = np.nan
+    known[1] = np.nan  # a step of which nothing is known
+    future = correlated_chain().forecast(
+        values[None, :steps],
+        horizon,
+        num_samples=20_000,
+        num_particles=2_000,
+        known=known[None],
+        seed=1,
+    )
+    mean, covariance = joint_normal(steps + horizon)
+    flat = np.concatenate([values[:steps], known]).ravel()
+    there = ~np.isnan(flat)
+    gain = covariance[:, there] @ np.linalg.inv(covariance[there][:, there])
+    expected = mean + gain @ (flat[there] - mean[there])
+    rest = np.diag(covariance - gain @ covariance[there])
+    samples = numpy(future.samples)[0]
+    later = slice(2 * steps, None)
+    np.testing.assert_allclose(
+        numpy(future.means)[0].ravel(), expected[later], atol=0.05
+    )
+    np.testing.assert_allclose(
+        samples.mean(0).ravel(), expected[later], atol=0.05
+    )
+    np.testing.assert_allclose(
+        samples.var(0).ravel(), rest[later], rtol=0.08, atol=1e-6
+    )
+    seen = ~np.isnan(known)
+    assert (samples[:, seen] == known[seen]).all()
+
+
+def test_a_forecast_of_which_nothing_is_known_is_the_usual_one():
+    made, prefix = model(cell={"emission": "normal"}), data(controls=False)
+    made.build((None, None, 3))
+    usual = made.forecast(prefix, 4, num_samples=6, seed=0)
+    nothing = np.full((BATCH, 4, 3), np.nan)
+    same = made.forecast(prefix, 4, num_samples=6, seed=0, known=nothing)
+    for name in ("samples", "means", "quantiles"):
+        assert_same(getattr(same, name), getattr(usual, name))
+
+
+def test_samples_that_contradict_what_is_known_are_told():
+    made, prefix = model(cell={"emission": "poisson"}), data(controls=False)
+    made.build((None, None, 3))
+    known = np.full((BATCH, 2, 3), np.nan, "float32")
+    known[:, 0, 1] = 2.0
+    known[1, 1, 0] = -1.0  # no count
+    future = made.forecast(prefix, 2, num_samples=5, known=known, seed=0)
+    samples = numpy(future.samples)
+    assert np.isnan(samples[1]).all()
+    assert np.isfinite(samples[[0, 2]]).all()
+    assert (samples[[0, 2]][:, :, 0, 1] == 2.0).all()
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (np.zeros((BATCH, 4, 2)), "Received: known of shape"),
+        (np.full((BATCH, 4, 3), np.inf), "infinite values"),
+    ],
+)
+def test_what_is_known_must_have_the_shape_of_the_steps_to_come(known, words):
+    made = model(cell={"emission": "normal"})
+    made.build((None, None, 3))
+    with pytest.raises(ValueError, match=words):
+        made.forecast(data(controls=False), 4, known=known)
+
+
+def test_a_joint_emission_does_not_complete_what_is_known():
+    made = model(cell={"emission": "autoregressive_bernoulli"})
+    made.build((None, None, 3))
+    known = np.full((BATCH, 2, 3), np.nan)
+    with pytest.raises(ValueError, match="joint density"):
+        made.forecast(data(controls=False), 2, known=known)
