@@ -146,45 +146,39 @@ def filter_rows(
         `keep_states`, then a dict of the filtered `mean`, `(rows, time,
         states)`, and `covariance`, `(rows, time, states, states)`.
     """
+    # Inside, rows are the last axis: a processor adds many of them at once.
     inputs = {name: ops.convert_to_tensor(x) for name, x in inputs.items()}
-    block, coefficients = parameters["initial"], inputs["coefficient_variances"]
-    zero = ops.zeros_like(block[:, :, None] * coefficients[:, None, :])
+    own = {name: ops.moveaxis(x, 0, -1) for name, x in parameters.items()}
+    block = own["initial"]
+    coefficients = ops.swapaxes(inputs["coefficient_variances"], 0, 1)
     start = (
         ops.zeros_like(block),
         ops.zeros_like(coefficients),
         _diagonal(block),
-        zero,
+        ops.zeros_like(_outer(block, coefficients)),
         _diagonal(coefficients),
     )
-    matrix, noise = parameters["transition"], _diagonal(parameters["variances"])
-    walk = parameters["season"][:, None] * inputs["walks"]
+    matrix, noise = own["transition"], _diagonal(own["variances"])
+    walk = own["season"] * inputs["walks"][:, None]
     walk = _diagonal(walk * ops.cast(coefficients > 0, walk.dtype))
 
     def step(carry: tuple, now: dict) -> tuple[tuple, Any]:
-        found, carry = _absorb(carry, now, parameters["observation"])
+        found, carry = _absorb(carry, now, own["observation"])
         kept = (found, *carry) if keep_states else found
-        mean, weights, own, cross, rest = carry
-        own = ops.matmul(ops.matmul(matrix, own), ops.swapaxes(matrix, 1, 2))
-        carry = (
-            ops.squeeze(ops.matmul(matrix, mean[:, :, None]), -1),
-            weights,
-            own + noise,
-            ops.matmul(matrix, cross),
-            rest + walk,
-        )
-        return carry, kept
+        return _advance(carry, matrix, noise, walk), kept
 
     by_time = {
-        name: ops.swapaxes(inputs[name], 0, 1)
+        name: ops.moveaxis(inputs[name], 0, -1)
         for name in ("observations", "observed", "design")
     }
     found = backend.scan(step, start, by_time)[1]
     if not keep_states:
         return ops.swapaxes(found, 0, 1)
-    increments, mean, weights, own, cross, rest = (
-        ops.swapaxes(x, 0, 1) for x in found
+    # (time, ..., rows) -> (rows, time, ...)
+    increments, mean, weights, block, cross, rest = (
+        ops.moveaxis(x, -1, 0) for x in found
     )
-    top = ops.concatenate([own, cross], axis=-1)
+    top = ops.concatenate([block, cross], axis=-1)
     bottom = ops.concatenate([ops.swapaxes(cross, -1, -2), rest], axis=-1)
     return increments, {
         "mean": ops.concatenate([mean, weights], axis=-1),
@@ -194,18 +188,16 @@ def filter_rows(
 
 def _absorb(carry: tuple, now: dict, noise: Tensor) -> tuple:
     """Conditions the state on an observation; gives the log evidence too."""
-    mean, weights, own, cross, rest = carry
+    mean, weights, block, cross, rest = carry
     inputs, observed = now["design"], now["observed"]
     # The covariance of the state with what is observed, in two parts.
-    first = own[:, :, 0] + own[:, :, 2]
-    first = first + ops.sum(cross * inputs[:, None, :], axis=-1)
-    second = cross[:, 0] + cross[:, 2]
-    second = second + ops.sum(rest * inputs[:, None, :], axis=-1)
-    variance = first[:, 0] + first[:, 2] + noise
+    first = block[:, 0] + block[:, 2] + ops.sum(cross * inputs, axis=1)
+    second = cross[0] + cross[2] + ops.sum(rest * inputs, axis=1)
+    variance = first[0] + first[2] + noise
     # It is never below the noise, but for rounding.
-    variance = ops.maximum(variance + ops.sum(second * inputs, axis=-1), noise)
-    residual = now["observations"] - mean[:, 0] - mean[:, 2]
-    residual = residual - ops.sum(weights * inputs, axis=-1)
+    variance = ops.maximum(variance + ops.sum(second * inputs, axis=0), noise)
+    residual = now["observations"] - mean[0] - mean[2]
+    residual = residual - ops.sum(weights * inputs, axis=0)
     increment = (
         -0.5
         * observed
@@ -215,26 +207,46 @@ def _absorb(carry: tuple, now: dict, noise: Tensor) -> tuple:
             + ops.square(residual) / variance
         )
     )
+    # Of vectors, so that the way back keeps no matrix of each step for it.
     gain = observed / variance
-    move = (gain * residual)[:, None]
-    gain = gain[:, None, None]
+    first_gain, second_gain = gain * first, gain * second
     return increment, (
-        mean + first * move,
-        weights + second * move,
-        own - gain * _outer(first, first),
-        cross - gain * _outer(first, second),
-        rest - gain * _outer(second, second),
+        mean + first_gain * residual,
+        weights + second_gain * residual,
+        block - _outer(first_gain, first),
+        cross - _outer(first_gain, second),
+        rest - _outer(second_gain, second),
+    )
+
+
+def _advance(carry: tuple, matrix: Tensor, noise: Tensor, walk: Tensor) -> Any:
+    """Moves the state on by a step."""
+    mean, weights, block, cross, rest = carry
+    # The block is symmetric: matrix (matrix block)' = matrix block matrix'.
+    block = _product(matrix, ops.swapaxes(_product(matrix, block), 0, 1))
+    return (
+        ops.sum(matrix * mean, axis=1),
+        weights,
+        block + noise,
+        _product(matrix, cross),
+        rest + walk,
     )
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
-    return left[:, :, None] * right[:, None, :]
+    """`(n, rows)` and `(m, rows)` to `(n, m, rows)`."""
+    return left[:, None] * right[None]
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix products of rows: `(n, k, rows)`, `(k, m, rows)`."""
+    return ops.sum(left[:, :, None] * right[None], axis=1)
 
 
 def _diagonal(values: Tensor) -> Tensor:
-    """`(rows, n)` as diagonal matrices `(rows, n, n)`."""
-    size = int(values.shape[-1])
-    return values[:, :, None] * ops.eye(size, dtype=keras.config.floatx())
+    """`(n, rows)` as diagonal matrices `(n, n, rows)`."""
+    size = int(values.shape[0])
+    return values * ops.eye(size, dtype=keras.config.floatx())[:, :, None]
 
 
 def forecast_moments(
