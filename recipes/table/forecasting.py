@@ -43,12 +43,11 @@ def forecast(model, panel, origins, horizon, batch_size=256):
                 "steps ahead."
             )
     ends = [max(own) for own in origins]
-    series, transformations = (
-        model.series_of_rows,
-        model.transformations_of_rows,
-    )
+    series = model.series_of_rows
+    transformations = model.transformations_of_rows
     weights = np.exp(ops.convert_to_numpy(model.log_weights)[:, 0])
-    values = [[] for _ in panel.series]
+    count = np.bincount(series, minlength=len(panel.series))
+    values, mixed = [[] for _ in panel.series], [None] * len(panel.series)
     for batch in batches_of(model, panel, ends, batch_size):
         means, variances = _moments(model, panel, batch, origins, horizon)
         for row, mean, variance in zip(
@@ -57,11 +56,14 @@ def forecast(model, panel, origins, horizon, batch_size=256):
             made = transformations[row]
             spread = np.sqrt(variance)[:, None] * ndtri(LEVELS)[:, None]
             own = made.backward(mean[:, None] + spread)
-            values[series[row]].append((weights[row], own))
-    return [
-        _mixed(found, one.values[: max(own)])
-        for found, one, own in zip(values, panel.series, origins, strict=True)
-    ]
+            number = series[row]
+            values[number].append((weights[row], own))
+            if len(values[number]) == count[number]:
+                # Those of all members of all series would take much memory.
+                past = panel.series[number].values[: ends[number]]
+                mixed[number] = _mixed(values[number], past)
+                values[number] = None
+    return mixed
 
 
 def _moments(model, panel, batch, origins, horizon):
