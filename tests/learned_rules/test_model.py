@@ -56,6 +56,37 @@ def test_fit_takes_a_data_set():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("relu", lambda z: np.maximum(z, 0.0)), ("tanh", np.tanh)],
+)
+def test_predict_is_the_perceptron_with_its_activation(name, function):
+    model = kf.LearnedRuleModel(rule(), (7, 5), activation=name, seed=0)
+    model.fit(images(), batch_size=8, verbose=0)
+    expected = images(10, seed=1).reshape(10, -1)
+    for kernel, bias in zip(model.base.kernels, model.base.biases, strict=True):
+        z = expected @ to_numpy(kernel)
+        z = (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-6)
+        expected = function(z + to_numpy(bias))
+    found = model.predict(images(10, seed=1))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+class Kept(kf.LearnedRuleModel):
+    """Keeps what `compute_losses` gave last."""
+
+    def compute_losses(self, data, training):
+        self.last = super().compute_losses(data, training)
+        return self.last
+
+
+def test_fit_records_nothing_for_gradients():
+    model = Kept(rule(), (7, 5), seed=0)
+    model.fit(images(), batch_size=8, verbose=0)
+    # PyTorch alone would record operations without being asked.
+    assert not getattr(model.last[0]["change"], "requires_grad", False)
+
+
 def test_a_saved_model_gives_the_same_embeddings(tmp_path):
     model = kf.LearnedRuleModel(rule(), (7, 5), activation="tanh", seed=0)
     model.fit(images(), batch_size=8, verbose=0)

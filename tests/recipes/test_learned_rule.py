@@ -6,7 +6,15 @@ import pytest
 
 import keras_fivo as kf
 from recipes.errors import RecipeError
-from recipes.learned_rule import evaluate, glyphs, meta_train, methods, tasks
+from recipes.learned_rule import (
+    evaluate,
+    glyphs,
+    meta_train,
+    methods,
+    speed,
+    tasks,
+    transfer,
+)
 
 GROUPS = [kf.TaskGroup(64, (5,), 2), kf.TaskGroup(196, (4,), 1)]
 
@@ -140,3 +148,75 @@ def test_a_rule_of_several_files_is_their_mean(tmp_path):
         np.testing.assert_allclose(mean, value + 1.0, rtol=1e-6)
     with pytest.raises(RecipeError, match="Received: rule="):
         evaluate.load_rule("learned-rule-slim", "learned-rule-slim")
+
+
+@pytest.mark.one_backend
+def test_transfer_compares_a_rule_with_what_it_began_with():
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 10
+    images = rng.uniform(0, 0.3, (240, 3, 4)).astype("float32")
+    images += np.eye(12, dtype="float32")[labels].reshape(-1, 3, 4)
+    rule = kf.LearnedRuleModel.from_preset("learned-rule-slim").rule
+    given = images, images, labels
+    case = transfer.Case((6, 5), activation="tanh")
+    found = transfer.compare(rule, given, given, case, (0, 1), 4, (1, 3))
+    # The same, step by step.
+    features = []
+    for seed in (0, 1):
+        model = kf.LearnedRuleModel(rule, (6, 5), "tanh", seed)
+        model.build(images.shape)
+        batches = methods.Batches(methods.flat(images), 3, seed)
+        updates = found["updates"]
+        for i in range(updates):
+            model.fit(batches[i][0], batch_size=64, shuffle=False, verbose=0)
+        features.append(model.predict(images))
+    penalty, _ = evaluate.best_penalty(features[0], labels, 5, 10)
+    expected = np.mean(
+        [
+            evaluate.accuracies(f, labels, 5, 10, 4, penalty).mean()
+            for f in features
+        ]
+    )
+    assert updates in (1, 3)
+    assert found["rule"][0] == pytest.approx(expected, abs=0.02)
+    gain = found["rule"][0] - found["random"][0]
+    assert found["gain"][0] == pytest.approx(gain, abs=2e-4)
+    assert transfer.line(found).startswith(
+        f"| 2 layers of 6, tanh | {updates} "
+    )
+
+
+def test_permuted_inputs_reach_the_base_model_in_another_order():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(30, 3, 3)).astype("float32")
+    rule = kf.LearnedRuleModel.from_preset("learned-rule-slim").rule
+
+    def features(permuted):
+        case = transfer.Case((4,), permuted)
+        return transfer.course(rule, images, images, case, (), 5)[0]
+
+    order = np.random.default_rng(5).permutation(9)
+    model = kf.LearnedRuleModel(rule, (4,), seed=5)
+    expected = model.predict(images.reshape(30, 9)[:, order])
+    np.testing.assert_allclose(features(True), expected, atol=1e-6)
+    assert np.abs(features(False) - expected).max() > 1e-3
+
+
+def test_transfer_covers_the_grid_and_its_changes():
+    names = [str(case) for case in transfer.all_cases()]
+    assert len(names) == len(set(names)) == 21
+    assert names[:2] == ["256", "256, permuted"]
+    assert {"8 layers of 1,024", "4 layers of 128, tanh"} <= set(names)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("part", ["update", "unroll"])
+def test_speed_times_what_was_compiled(part):
+    rule = kf.LocalUpdateRule(**meta_train.RULE)
+    before = rule.get_weights()
+    found = speed.measure(speed.PARTS[part], rule, (6, 5), 9, 8, 2, rounds=2)
+    median, least = found["milliseconds"]
+    assert median >= least >= 0
+    assert found["megabytes"] >= found["before"] > 10
+    for a, b in zip(before, rule.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)

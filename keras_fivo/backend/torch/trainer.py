@@ -16,9 +16,10 @@ class Trainer:
 
     def train_step(self: Any, data: Any) -> dict:
         """One update of weights, optimizer, seed and metrics."""
-        with execution.running(self):
-            losses, report = self.compute_losses(data, training=True)
         variables = self.trainable_variables
+        # A model that moves its own variables needs no record of operations.
+        with execution.running(self), torch.set_grad_enabled(bool(variables)):
+            losses, report = self.compute_losses(data, training=True)
         gradients: list = [None] * len(variables)
         names = list(losses)
         for name in names:
