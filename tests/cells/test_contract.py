@@ -24,11 +24,22 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vrnn",
+        *(
+            pytest.param(name, marks=pytest.mark.one_backend)
+            for name in CELLS
+            if name != "vrnn"
+        ),
+    ],
+)
 def test_cells_hold_to_the_contract(name):
     check_cell(CELLS[name](), NUMBERS)
 
 
+@pytest.mark.one_backend
 def test_a_cell_with_controls_holds_to_the_contract():
     given = data(lengths=False)
     check_cell(vrnn(), given["observations"], given["controls"])

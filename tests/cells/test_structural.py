@@ -76,6 +76,7 @@ def test_the_elbo_of_the_exact_proposal_is_the_log_evidence():
     )
 
 
+@pytest.mark.one_backend
 def test_the_cell_holds_to_the_contract():
     controls = RNG.standard_normal((2, 7, 1))
     check_cell(kf.StructuralCell(season=4), X, controls)

@@ -109,7 +109,10 @@ def test_a_broken_model_is_never_the_best(epoch, tmp_path):
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [pytest.param(False, marks=pytest.mark.one_backend), True],
+)
 def test_a_batch_of_dead_sequences_moves_nothing(
     scaled, jit_compile, backend_name
 ):
@@ -163,6 +166,7 @@ def growing_chain(bound):
     return made
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("bound", [kf.FIVO(4), kf.IWAE(4)])
 def test_what_runs_on_beyond_its_end_harms_nothing(bound, monkeypatch):
     generator = np.random.default_rng(0)

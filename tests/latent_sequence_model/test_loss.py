@@ -123,7 +123,10 @@ def _penalized(cell_class=PenalizedCell):
     return cell
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [pytest.param(False, marks=pytest.mark.one_backend), True],
+)
 def test_added_losses_join_the_loss_and_do_not_pile_up(
     jit_compile, backend_name
 ):

@@ -45,7 +45,13 @@ def state_of(made):
     return [keras.ops.convert_to_numpy(v) for v in [*variables, *seeds]]
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        ".keras",
+        pytest.param(".weights.h5", marks=pytest.mark.one_backend),
+    ],
+)
 def test_a_file_holds_all_that_training_goes_on_from(tmp_path, suffix):
     whole, _ = two_batches()
     made = trained()

@@ -129,6 +129,7 @@ def base_of(model, group):
     )
 
 
+@pytest.mark.one_backend
 def test_a_step_goes_on_where_the_last_one_ended(backpropagating):
     model = at(backpropagating, 0.0)
     fit(model, [0])

@@ -617,6 +617,7 @@ def test_online_updates_equal_those_written_out():
     np.testing.assert_allclose(history["free_energy_0"][0], first, 1e-4)
 
 
+@pytest.mark.one_backend
 def test_what_learns_online_is_saved_and_goes_on(tmp_path):
     model = kf.LatentSequenceModel(learning_chain(True), kf.ELBO(), seed=0)
     model.build((None, None, 1))

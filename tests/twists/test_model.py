@@ -23,6 +23,7 @@ def twisted():
     return model(cell={"twist": twist}, bound=kf.FIVO(2, criterion="always"))
 
 
+@pytest.mark.one_backend
 def test_it_trains_and_comes_back_from_a_file(twisted, tmp_path):
     sequences = data(controls=False, mask="entries")
     before = values(twisted.trainable_variables)
