@@ -101,6 +101,13 @@ class FilterStep(keras.Model):
             found[name] = (part.shape, str(part.dtype))
         return found
 
+    def output_ranks(self) -> dict[str, int]:
+        """Returns the number of axes of each output by name."""
+        parts = self.initial_state().items()
+        state = {f"new_{name}": x.ndim for name, x in parts}
+        features = 1 + len(self.cell.observation_shape)
+        return {"log_evidence": 1, "forecast": features, **state}
+
     def call(self, inputs: dict) -> dict:
         """Filters one observation; see the class."""
         state = self._state(inputs)
@@ -225,16 +232,20 @@ def export_step(
             f"{str(error)[:200]}). Received: format={file_format!r}"
         ) from error
     if file_format == "onnx":
-        state = [f"new_{name}" for name in step.initial_state()]
-        _tidy(filepath, ["log_evidence", "forecast", *state])
+        tidy(filepath, step.output_ranks())
     return step
 
 
-def _tidy(path: Any, outputs: list[str]) -> None:
+def tidy(path: Any, outputs: dict[str, int]) -> None:
     """Names the outputs of an ONNX file, and drops notes on its nodes.
 
     PyTorch leaves both undone. Its notes are half of a small file, and tell
     paths of this machine.
+
+    Args:
+        path: Path of the file.
+        outputs: Numbers of axes by name, in order. Outputs of other axes
+            are in another order, and keep the names that they have.
     """
     import onnx  # Keras has written the file with it.
 
@@ -246,13 +257,15 @@ def _tidy(path: Any, outputs: list[str]) -> None:
     for part in (graph, *graph.node, *inner, *values):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    given = [value.name for value in graph.output]
-    names = dict(zip(given, outputs, strict=True))
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for value in graph.output:
-        value.name = names[value.name]
+    ranks = [len(value.type.tensor_type.shape.dim) for value in graph.output]
+    if ranks == list(outputs.values()):
+        given = [value.name for value in graph.output]
+        names = dict(zip(given, outputs, strict=True))
+        for node in graph.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
+            node.output[:] = [names.get(name, name) for name in node.output]
+        for value in graph.output:
+            value.name = names[value.name]
     partial = f"{path}.partial"
     try:
         onnx.save(model, partial)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from keras_fivo.latent_sequence_model.filter_step import FilterStep
+from keras_fivo.latent_sequence_model.filter_step import FilterStep, tidy
 from tests.latent_sequence_model.models import model
 from tests.reference.examples import data, numpy
 
@@ -120,3 +120,29 @@ def test_an_onnx_file_is_small_and_gives_the_same(tmp_path, backend_name):
         parts = {name: found[f"new_{name}"] for name in parts}
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value, 1e-4, 1e-5)
+
+
+def test_outputs_in_another_order_keep_their_names(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path, make = str(tmp_path / "step.onnx"), onnx.helper
+    shapes = {"forecast": [1, 3], "log_evidence": [1]}
+    values = [
+        make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    ]
+    inputs = [
+        make.make_tensor_value_info(f"{name}_in", onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    ]
+    nodes = [make.make_node("Identity", [f"{n}_in"], [n]) for n in shapes]
+    onnx.save(
+        make.make_model(make.make_graph(nodes, "g", inputs, values)), path
+    )
+    for ranks, expected in (
+        ({"log_evidence": 1, "forecast": 2}, ["forecast", "log_evidence"]),
+        ({"mean": 2, "evidence": 1}, ["mean", "evidence"]),
+    ):
+        tidy(path, ranks)
+        graph = onnx.load(path).graph
+        assert [value.name for value in graph.output] == expected
+        assert [node.output[0] for node in graph.node] == expected
