@@ -60,14 +60,14 @@ class MultivariateNormal(Distribution):
         distribution if `value` has the joint one (Matheron's rule).
         """
         residual = ops.where(mask, known - value, ops.zeros_like(value))
-        marginal = _marginal(self._by_row().scale_tril, mask)
+        factor = self._by_row().scale_tril
+        marginal = _marginal(factor, mask)
         # S_kk^-1 of the known entries; zeros elsewhere.
         solved = ops.solve_triangular(
             ops.swapaxes(marginal, -1, -2),
             ops.expand_dims(_whiten(marginal, residual), -1),
             lower=False,
         )
-        factor = self._by_row().scale_tril
         pulled = ops.matmul(ops.swapaxes(factor, -1, -2), solved)
         pulled = ops.squeeze(ops.matmul(factor, pulled), -1)
         return ops.where(mask, known, value + pulled)

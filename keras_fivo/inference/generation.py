@@ -140,7 +140,7 @@ def generate_given(
         As from `generate`; NaN too where all samples contradict what is known.
     """
     start = dict(start)
-    alive = start.pop("alive")
+    alive = start.pop("alive", True)
     begin = ops.zeros_like(ops.cast(start["step"], "float32"))
     carry = {**start, "log_weights": ops.reshape(begin, (-1, num_samples))}
     num_steps = int(known["mask"].shape[0])

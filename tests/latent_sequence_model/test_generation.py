@@ -254,6 +254,23 @@ def test_a_forecast_of_which_nothing_is_known_is_the_usual_one():
         assert_same(getattr(same, name), getattr(usual, name))
 
 
+def test_what_is_known_goes_with_controls_unequal_lengths_and_no_past():
+    made, past = model(controls=True), data()
+    made.build({"observations": (None, None, 3), "controls": (None, None, 2)})
+    known = np.full((BATCH, 3, 3), np.nan, "float32")
+    known[:, :, 2] = np.eye(3)[:BATCH]
+    controls = np.ones((BATCH, 3, 2), "float32")
+    arguments = {"num_samples": 5, "seed": 0}
+    given = {"controls": controls, "known": known}
+    future = numpy(made.forecast(past, 3, **arguments, **given).samples)
+    assert np.isfinite(future).all()
+    assert (future[..., 2] == known[:, None, :, 2]).all()
+    first = made.forecast(
+        None, 3, **arguments, controls=controls[:1], known=known[:1]
+    )
+    assert (numpy(first.samples)[..., 2] == known[:1, None, :, 2]).all()
+
+
 def test_samples_that_contradict_what_is_known_are_told():
     made, prefix = model(cell={"emission": "poisson"}), data(controls=False)
     made.build((None, None, 3))
