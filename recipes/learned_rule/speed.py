@@ -18,31 +18,13 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
+from recipes.benchmark.workload import Batches
 from recipes.learned_rule import meta_train
 
 RULES = {"published": {}, "slim": meta_train.RULE}
 UNITS = (128, 128, 128, 128, 32)
 INPUTS, BATCH_SIZE = 196, 128
 ROUNDS = 5
-
-
-class Same(keras.utils.PyDataset):
-    """One batch, some times.
-
-    Args:
-        batch: What each item is.
-        count: Number of items.
-    """
-
-    def __init__(self, batch, count):
-        super().__init__()
-        self.batch, self.count = batch, count
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        return (self.batch,)
 
 
 def update(rule, units, inputs, batch_size, _):
@@ -95,7 +77,7 @@ def measure(make, rule, units, inputs, batch_size, length, rounds=ROUNDS):
     """
     model, batch, updates = make(rule, units, inputs, batch_size, length)
     before = _peak()
-    data = Same(batch, 4)
+    data = Batches((batch,), 4)
     model.fit(data, verbose=0)
     found = []
     for _ in range(rounds):
