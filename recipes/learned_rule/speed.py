@@ -100,12 +100,36 @@ def _peak():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rule", choices=list(RULES), default="published")
-    parser.add_argument("--units", type=int, nargs="+", default=list(UNITS))
-    parser.add_argument("--inputs", type=int, default=INPUTS)
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
-    parser.add_argument("--length", type=int, default=5, help="of an unroll")
-    parser.add_argument("--part", choices=list(PARTS), help="here, alone")
+    parser.add_argument(
+        "--rule",
+        choices=list(RULES),
+        default="published",
+        help="sizes of the rule",
+    )
+    parser.add_argument(
+        "--units",
+        type=int,
+        nargs="+",
+        default=list(UNITS),
+        help="sizes of the layers of the base model",
+    )
+    parser.add_argument(
+        "--inputs", type=int, default=INPUTS, help="number of its inputs"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=BATCH_SIZE,
+        help="number of examples of an update",
+    )
+    parser.add_argument(
+        "--length", type=int, default=5, help="number of updates of an unroll"
+    )
+    parser.add_argument(
+        "--part",
+        choices=list(PARTS),
+        help="part to time in this process; else both, each in its own",
+    )
     given = parser.parse_args()
     if given.part:
         rule = kf.LocalUpdateRule(**RULES[given.rule])

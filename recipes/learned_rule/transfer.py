@@ -152,12 +152,30 @@ HEAD = (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rule", nargs="+", default=["learned-rule-slim"])
-    parser.add_argument("--letters", default="runs/rule/glyphs.npz")
-    parser.add_argument("--mnist", help="an .npz file")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--out", help="a file that gets a line of JSON each")
+    parser.add_argument(
+        "--rule",
+        nargs="+",
+        default=["learned-rule-slim"],
+        help="preset, or files of a rule whose weights are averaged",
+    )
+    parser.add_argument(
+        "--letters",
+        default="runs/rule/glyphs.npz",
+        help="file of letters for choices, made where there is none",
+    )
+    parser.add_argument("--mnist", help="file of MNIST, an .npz")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="number of draws of each base model",
+    )
+    parser.add_argument(
+        "--trials", type=int, default=200, help="number of trials of each entry"
+    )
+    parser.add_argument(
+        "--out", help="file that gets a line of JSON for each entry"
+    )
     given = parser.parse_args()
     rule = evaluate.load_rule(*given.rule)
     data = load_glyphs(given.letters)
