@@ -14,6 +14,7 @@ import numpy as np
 
 import keras_fivo as kf
 from recipes.learned_rule import glyphs, tasks
+from recipes.storage import atomic_path
 
 RULE = dict(
     units=(16,),
@@ -50,7 +51,8 @@ def load_glyphs(path):
     if not path.is_file():
         data = glyphs.render()
         keep = glyphs.like_letters(data)
-        np.savez(path, **{k: v[keep] for k, v in data.items()})
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            np.savez(file, **{k: v[keep] for k, v in data.items()})
     with np.load(path) as file:
         return {k: file[k] for k in file.files}
 
