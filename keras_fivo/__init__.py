@@ -73,6 +73,7 @@ from keras_fivo.learned_rules import LogisticProbe as LogisticProbe
 from keras_fivo.learned_rules import MetaTraining as MetaTraining
 from keras_fivo.learned_rules import RidgeProbe as RidgeProbe
 from keras_fivo.learned_rules import TaskGroup as TaskGroup
+from keras_fivo.learned_rules import TaskParallel as TaskParallel
 from keras_fivo.learned_rules import evaluate_few_shot as evaluate_few_shot
 from keras_fivo.learned_rules import few_shot_trials as few_shot_trials
 from keras_fivo.learned_rules import initial_base as initial_base

@@ -16,6 +16,8 @@ from keras_fivo.backend.unrolled import unrolling as _unrolling
 _NAME = keras.backend.backend()
 # Whether operations on single entries that follow each other run as one.
 FUSES = _NAME != "torch"
+# Whether distributions of Keras reach the devices.
+DISTRIBUTES = _NAME == "jax"
 
 if _NAME == "jax":
     from keras_fivo.backend.jax import Trainer as Trainer

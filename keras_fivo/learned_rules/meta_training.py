@@ -51,7 +51,7 @@ class MetaTraining(backend.Trainer, keras.Model):
     `support_targets` and `query_targets` `(tasks, examples, targets)`; and
     `restart` `(tasks,)`, whether a task starts with a base model that has
     learned nothing. The number of updates may differ from batch to batch;
-    each is compiled once.
+    each is compiled once. `TaskParallel` spreads tasks over devices.
 
     Args:
         rule: A `LocalUpdateRule`.
@@ -88,6 +88,15 @@ class MetaTraining(backend.Trainer, keras.Model):
             raise ValueError(
                 f"`estimator` must be one of {ESTIMATORS}. "
                 f"Received: estimator={estimator!r}"
+            )
+        strategy = getattr(self, "distribute_strategy", None)
+        replicas = getattr(strategy, "num_replicas_in_sync", 1)
+        if replicas > 1:
+            raise ValueError(
+                "Replicas of a strategy of TensorFlow would split batches "
+                f"along the updates. Received: {replicas} replicas. Make the "
+                "model outside of the strategy's scope, or use "
+                "`TaskParallel`, on JAX."
             )
         self.rule = rule
         self.groups = [TaskGroup(*group) for group in groups]

@@ -6,21 +6,26 @@ Depths, widths, an order of the inputs and another activation, each beside the
 same base model at random initialisation, 5-way with 10 labels. The number of
 updates and the ridge penalties are chosen, for each, on letters and fonts that
 meta-training has not seen; then both meet the same trials of the digits.
+With `--out`, the command goes on after a kill: rows that the file holds, of
+the same rule, seeds and trials, are not measured again.
 """
 
 import argparse
 import itertools
 import json
+import pathlib
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 import keras_fivo as kf
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, reading
 from recipes.learned_rule import evaluate, methods
 from recipes.learned_rule.meta_train import load_glyphs
+from recipes.storage import atomic_path
 
 STEPS = (2, 5, 10, 20, 40)
 DEPTHS = (2, 4, 6, 8)
@@ -150,6 +155,42 @@ HEAD = (
 )
 
 
+class Rows:
+    """Rows of the table, which a file keeps.
+
+    Args:
+        path: Path of a file with a line of JSON for each; None: no file.
+    """
+
+    def __init__(self, path):
+        self.path, self.rows = path and pathlib.Path(path), []
+        if self.path and self.path.is_file():
+            with reading(self.path, "a line of JSON for each row"):
+                lines = self.path.read_text().splitlines()
+                self.rows = [json.loads(line) for line in lines]
+
+    def get(self, settings, measure):
+        """The row of given settings, measured unless it is there.
+
+        Args:
+            settings: dict of what can be written as JSON.
+            measure: Function of no arguments that returns the others of the
+                row's entries.
+        """
+        for row in self.rows:
+            if settings.items() <= row.items():
+                return row
+        begin = time.process_time()
+        row = {**settings, **measure()}
+        row["cpu_seconds"] = round(time.process_time() - begin, 1)
+        self.rows.append(row)
+        if self.path:
+            with atomic_path(self.path) as beside:
+                lines = [json.dumps(row) + "\n" for row in self.rows]
+                beside.write_text("".join(lines))
+        return row
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -174,11 +215,16 @@ def main():
         "--trials", type=int, default=200, help="number of trials of each entry"
     )
     parser.add_argument(
-        "--out", help="file that gets a line of JSON for each entry"
+        "--out",
+        help="file that gets a line of JSON for each entry; those that it "
+        "holds are not measured again",
     )
     given = parser.parse_args()
     rule = evaluate.load_rule(*given.rule)
     data = load_glyphs(given.letters)
+    table, seconds = Rows(given.out), 0.0
+    settings = {"seeds": given.seeds, "trials": given.trials}
+    settings["source"] = " ".join(given.rule)
     for name, (side, load) in evaluate.HELD_OUT.items():
         try:
             held_out = load(given.mnist)
@@ -188,18 +234,22 @@ def main():
         choice = evaluate.choice_set(data, side)
         print(f"{name}\n\n{HEAD}")
         for case in all_cases():
-            begin = time.process_time()
-            entry = compare(
-                rule, choice, held_out, case, range(given.seeds), given.trials
+            row = table.get(
+                {"data": name, "case": str(case), **settings},
+                partial(
+                    compare,
+                    rule,
+                    choice,
+                    held_out,
+                    case,
+                    range(given.seeds),
+                    given.trials,
+                ),
             )
-            print(line(entry), flush=True)
-            seconds = round(time.process_time() - begin, 1)
-            if given.out:
-                row = {"data": name, **entry, "cpu_seconds": seconds}
-                with open(given.out, "a") as out:
-                    out.write(json.dumps(row) + "\n")
+            print(line(row), flush=True)
+            seconds += row["cpu_seconds"]
         print()
-    print(f"{time.process_time():.0f} seconds of processor time")
+    print(f"{seconds:.0f} seconds of processor time")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
-from recipes.errors import RecipeError
+from recipes.errors import FileError, RecipeError
 from recipes.learned_rule import (
     evaluate,
     glyphs,
@@ -207,6 +207,51 @@ def test_transfer_covers_the_grid_and_its_changes():
     assert len(names) == len(set(names)) == 21
     assert names[:2] == ["256", "256, permuted"]
     assert {"8 layers of 1,024", "4 layers of 128, tanh"} <= set(names)
+
+
+def test_a_table_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    path, measured = tmp_path / "rows.jsonl", []
+
+    def compare(rule, choice, held_out, case, seeds, trials):
+        measured.append(str(case))
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        gain = [0.1 * len(measured), 0.01]
+        return {
+            "case": str(case),
+            "updates": 2,
+            "random": gain,
+            "rule": gain,
+            "gain": gain,
+        }
+
+    def run(*options):
+        command = ["transfer", "--out", str(path), *options]
+        monkeypatch.setattr("sys.argv", command)
+        transfer.main()
+        return capsys.readouterr().out
+
+    cases = [transfer.Case((n,)) for n in (3, 4, 5)]
+    held_out = {"digits": (8, lambda _: None)}
+    monkeypatch.setattr(transfer, "compare", compare)
+    monkeypatch.setattr(transfer, "all_cases", lambda: cases)
+    monkeypatch.setattr(transfer.evaluate, "HELD_OUT", held_out)
+    monkeypatch.setattr(transfer, "load_glyphs", lambda _: letters())
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    capsys.readouterr()
+    table = run()
+    assert measured == ["3", "4", "4", "5"]
+    assert [x[:4] for x in table.splitlines()[4:7]] == ["| 3 ", "| 4 ", "| 5 "]
+    # Nothing is left to measure, and the table is the same.
+    assert run() == table
+    assert len(measured) == 4
+    # Other trials are other rows.
+    run("--trials", "7")
+    assert measured[4:] == ["3", "4", "5"]
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(FileError, match="Received: path="):
+        run()
 
 
 @pytest.mark.one_backend
