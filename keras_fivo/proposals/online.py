@@ -73,13 +73,14 @@ class OnlineAdam(keras.layers.Layer):
             variables: Those that it was built for.
             rate: Learning rate, a scalar.
         """
-        moments = [ops.convert_to_tensor(x.value) for x in self.moments]
+        # Copies: PyTorch assigns in place, and before the backward pass.
+        moments = [ops.copy(x.value) for x in self.moments]
         middle = len(moments) // 2
         return {
-            "weights": [ops.convert_to_tensor(x.value) for x in variables],
+            "weights": [ops.copy(x.value) for x in variables],
             "first": moments[:middle],
             "second": moments[middle:],
-            "count": ops.convert_to_tensor(self.count.value),
+            "count": ops.copy(self.count.value),
             "rate": ops.cast(rate, "float32"),
         }
 

@@ -19,6 +19,7 @@ from keras_fivo import backend
 from keras_fivo.backend.torch import compilation, execution, program
 
 FEATURES = 5
+SLOW = pytest.mark.slow
 
 BOUNDS = {
     "elbo": lambda: kf.ELBO(),
@@ -123,13 +124,43 @@ def test_traced_updates_equal_plain_ones(cell, bound, programs):
     assert_same(traced, plain)
 
 
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=SLOW)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"num_iterations": 2}, id="joint", marks=SLOW),
+        pytest.param({"second_order": True}, id="second_order"),
+        pytest.param({"objective": "em"}, id="em", marks=SLOW),
+        pytest.param({"objective": "em", "online": True}, id="online"),
+    ],
+)
+def test_updates_with_refinements_equal_plain_ones(options, compiled, programs):
+    def states(**compile_options):
+        keras.utils.set_random_seed(0)
+        proposal = kf.IterativeProposal(**options)
+        cell = vrnn(proposal=proposal)
+        model = model_of(cell, kf.FIVO(3), **compile_options)
+        losses = [model.train_step(batch_of())["loss"] for _ in range(4)]
+        logs = model.evaluate(batch_of(), verbose=0, return_dict=True)
+        floats = [v for v in cell.variables if "float" in v.dtype]
+        values = [v.numpy().ravel() for v in floats]
+        return np.array([*losses, *logs.values()]), np.concatenate(values)
+
+    plain = states(run_eagerly=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*plain Python")
+        found = states(jit_compile=compiled)
+    assert programs
+    assert_same(found, plain, tolerance=1e-5)
+
+
 @pytest.mark.parametrize(
     ("cell", "bound"),
     [
         ("vrnn", "adaptive"),
-        pytest.param("gru", "elbo", marks=pytest.mark.slow),
-        pytest.param("smoothing", "iwae", marks=pytest.mark.slow),
-        pytest.param("user", "relaxed", marks=pytest.mark.slow),
+        pytest.param("gru", "elbo", marks=SLOW),
+        pytest.param("smoothing", "iwae", marks=SLOW),
+        pytest.param("user", "relaxed", marks=SLOW),
     ],
 )
 def test_compiled_updates_equal_plain_ones(cell, bound, programs):
@@ -320,7 +351,7 @@ def makes_no_gradient(carry, x):
         (reads_a_value, "reads values by `__float__`"),
         (goes_through_numpy, "reads values by `numpy`"),
         (draws_noise, "draws random numbers"),
-        (makes_no_gradient, "switches gradients off or on"),
+        (makes_no_gradient, "switches gradients off"),
     ],
 )
 def test_what_cannot_be_recorded_runs_as_plain_python(step, reason, programs):

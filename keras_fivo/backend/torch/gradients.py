@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import torch
+from torch.overrides import handle_torch_function, has_torch_function
 
 from keras_fivo.types import Nested
 
@@ -17,11 +18,7 @@ def differentiate(
     differentiable = differentiable and torch.is_grad_enabled()
     with torch.enable_grad():
         leaves = [
-            # Copies: the gradient must not see the same tensors elsewhere.
-            x.view_as(x)
-            if differentiable and x.requires_grad
-            else x.detach().requires_grad_()
-            for x in keras.tree.flatten(parameters)
+            _leaf(x, differentiable) for x in keras.tree.flatten(parameters)
         ]
         value, found = function(keras.tree.pack_sequence_as(parameters, leaves))
         gradients = torch.autograd.grad(
@@ -36,3 +33,19 @@ def differentiate(
             torch.Tensor.detach, (found, gradients)
         )
     return found, gradients
+
+
+def _leaf(x: torch.Tensor, differentiable: bool) -> torch.Tensor:
+    """A copy to differentiate by, which nothing else has read.
+
+    One call for who records calls: whether `x` has a history may differ from
+    one step of a scan to the next.
+    """
+    if has_torch_function((x,)):
+        leaf: torch.Tensor = handle_torch_function(
+            _leaf, (x,), x, differentiable
+        )
+        return leaf
+    if differentiable and x.requires_grad:
+        return x.view_as(x)
+    return x.detach().requires_grad_()

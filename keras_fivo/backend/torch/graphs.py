@@ -155,7 +155,7 @@ def trace(
         leaves = [x.detach() for x in tensors[: sizes.taken]]
         for i in wanted:
             leaves[i].requires_grad_()
-        with torch.set_grad_enabled(bool(pulled)):
+        with torch.set_grad_enabled(bool(pulled) or recording.differentiates):
             results = _run(recording, sizes, leaves)
         gradients: list = [None] * sizes.taken
         if pulled:

@@ -45,7 +45,7 @@ _WRITERS = frozenset(
     "add_ sub_ mul_ div_ masked_fill_ clamp_ __setitem__ __iadd__ __isub__ "
     "__imul__ __itruediv__ __idiv__".split()
 )
-_REFUSED = frozenset("__set__ __delitem__ backward grad register_hook".split())
+_REFUSED = frozenset("__set__ __delitem__ backward register_hook".split())
 _RANDOM = frozenset(
     "rand randn randint randperm rand_like randn_like randint_like normal "
     "bernoulli multinomial poisson dropout alpha_dropout feature_dropout "
@@ -126,8 +126,8 @@ class Recorder(TorchFunctionMode):
     def _keep(
         self, function: Any, args: Any, kwargs: dict, result: Any
     ) -> None:
-        if torch.is_grad_enabled() != self.grad:
-            raise self.refusal("switches gradients off or on")
+        if self.grad and not torch.is_grad_enabled():
+            raise self.refusal("switches gradients off")
         if kwargs.get("generator") is not None:
             raise self.refusal("draws random numbers")
         if not self._depends((args, kwargs)) and not _narrows(args, result):

@@ -43,6 +43,11 @@ class Recording:
     results: list
     key: tuple
 
+    @property
+    def differentiates(self) -> bool:
+        """Whether the step itself takes gradients."""
+        return any(call[0] is torch.autograd.grad for call in self.calls)
+
     def replay(self, inputs: list, captured: list) -> list:
         """The new carry and outputs, flat, for other inputs."""
         values = [*inputs]
