@@ -36,30 +36,35 @@ def as_arrays(data: Any) -> dict:
     return arrays
 
 
-def check_inputs(data: Any, cell: Any, nan_is_missing: bool) -> dict:
+def check_inputs(
+    data: Any, cell: Any, nan_is_missing: bool, static_dim: int = 0
+) -> dict:
     """Checks one batch of inputs, and returns it as NumPy arrays.
 
     Args:
         data: What the user passed.
         cell: A `LatentCell`, built or not.
         nan_is_missing: Whether NaN stands for a missing entry.
+        static_dim: How many of the cell's controls the model makes of what
+            is static.
 
     Raises:
         ValueError: For a wrong rank or size, NaN or infinite observations,
             values outside the emission's support, impossible lengths.
     """
     arrays = as_arrays(data)
-    check_shapes(arrays, cell)
+    check_shapes(arrays, cell, static_dim)
     check_values(arrays, cell, nan_is_missing)
     return arrays
 
 
-def check_shapes(arrays: dict, cell: Any) -> None:
+def check_shapes(arrays: dict, cell: Any, static_dim: int = 0) -> None:
     """Checks the ranks and sizes of one batch.
 
     Args:
         arrays: Arrays or tensors.
         cell: A `LatentCell`, built or not.
+        static_dim: As for `check_inputs`.
 
     Raises:
         ValueError: If they do not fit each other, or the cell.
@@ -79,7 +84,8 @@ def check_shapes(arrays: dict, cell: Any) -> None:
         )
     _check_size(shape, cell)
     _check_mask_and_lengths(arrays, shape)
-    _check_controls(arrays.get("controls"), cell, shape)
+    expected = cell.control_dim - static_dim if cell.built else None
+    _check_controls(arrays.get("controls"), expected, shape)
 
 
 def check_values(arrays: dict, cell: Any, nan_is_missing: bool) -> None:
@@ -158,9 +164,8 @@ def _check_mask_and_lengths(arrays: dict, shape: tuple) -> None:
 
 
 def _check_controls(
-    controls: np.ndarray | None, cell: Any, shape: tuple
+    controls: np.ndarray | None, expected: int | None, shape: tuple
 ) -> None:
-    expected = cell.control_dim if cell.built else None
     if controls is None:
         if expected:
             raise ValueError(

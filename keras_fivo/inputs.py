@@ -10,6 +10,8 @@ from keras_fivo.axes import any_entry, like_rows, time_first, zero_beyond
 from keras_fivo.types import Tensor
 
 KEYS = ("observations", "mask", "lengths", "controls")
+STATIC_KEYS = ("series", "static")
+"""What has no axis of time; a model makes controls of it."""
 
 
 def pad_sequences(
@@ -97,11 +99,12 @@ def as_dict(data: Any) -> dict:
     """
     if not isinstance(data, dict):
         return {"observations": data}
-    unknown = sorted(set(data) - set(KEYS))
+    unknown = sorted(set(data) - {*KEYS, *STATIC_KEYS})
     if unknown or "observations" not in data:
         raise ValueError(
             "A dict of inputs must have 'observations' and may have 'mask', "
-            f"'lengths' and 'controls'. Received: keys {sorted(data)}"
+            "'lengths', 'controls', 'series' and 'static'. "
+            f"Received: keys {sorted(data)}"
         )
     return {key: value for key, value in data.items() if value is not None}
 
@@ -127,6 +130,13 @@ def prepare_inputs(
         tells the length, `left_out`, int32 `(batch,)`, the steps after it.
     """
     data = as_dict(data)
+    static = [name for name in STATIC_KEYS if name in data]
+    if static:
+        raise ValueError(
+            "A cell takes what is static as `controls`, of which a "
+            "`LatentSequenceModel` makes them: use its methods. "
+            f"Received: inputs with {static}"
+        )
     observations = time_first(ops.cast(data["observations"], "float32"))
     observed = data.get("mask")
     if observed is not None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_fivo.bounds import Bound
-from keras_fivo.inputs import as_dict, prepare_inputs
+from keras_fivo.inputs import STATIC_KEYS, as_dict, prepare_inputs
 from keras_fivo.noise import Noise
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import SeedLike
@@ -62,13 +62,14 @@ def one_step(observation: Any) -> dict:
 
     Args:
         observation: `(batch, ...)`, or a dict of it as `observations` with
-            `mask`, `controls` and `lengths` that have no axis of time.
+            the others that a model takes, which have no axis of time.
     """
     data = {}
     for key, value in as_dict(observation).items():
         # NumPy stays NumPy, so that values can be checked before they move.
         array = value if hasattr(value, "shape") else np.asarray(value)
-        data[key] = array if key == "lengths" else array[:, None]
+        timeless = key in ("lengths", *STATIC_KEYS)
+        data[key] = array if timeless else array[:, None]
     if "lengths" not in data:
         data["lengths"] = np.ones(data["observations"].shape[:1], "int32")
     return data

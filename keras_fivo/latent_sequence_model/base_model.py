@@ -1,5 +1,6 @@
 """A Keras model of a cell and its bounds: weights, settings, files."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,10 +10,15 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.bounds import Bound, get_bound
 from keras_fivo.cells import LatentCell
-from keras_fivo.inputs import as_dict
+from keras_fivo.inputs import STATIC_KEYS, as_dict
 from keras_fivo.latent_sequence_model.compiled import CompiledFunctions
 from keras_fivo.latent_sequence_model.kl_weight import get_kl_weight
 from keras_fivo.latent_sequence_model.losses import reported_losses
+from keras_fivo.latent_sequence_model.static_features import (
+    shapes_for_cell,
+    static_dim,
+)
+from keras_fivo.lookup import typed
 from keras_fivo.metrics import FilterMetrics
 from keras_fivo.presets import FromPresets, builtin_presets
 from keras_fivo.seeds import seed_generator
@@ -31,20 +37,15 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
         seed: int | None = None,
         evaluation_seed: int | None = 0,
         kl_weight: Any = None,
+        series_embedding: Any = None,
         **kwargs: Any,
     ) -> None:
         # Observations keep their precision under a mixed policy.
         super().__init__(**{"autocast": False, **kwargs})
-        if not isinstance(cell, LatentCell):
-            raise TypeError(
-                f"`cell` must be a LatentCell. Received: cell={cell!r}"
-            )
-        if loss_per not in ("step", "sequence"):
-            raise ValueError(
-                "`loss_per` must be 'step' or 'sequence'. "
-                f"Received: loss_per={loss_per!r}"
-            )
-        self.cell = cell
+        self.cell = _checked(cell, loss_per)
+        self.series_embedding = typed(
+            series_embedding, keras.layers.Embedding, "series_embedding"
+        )
         self.loss_per = loss_per
         self.nan_is_missing = bool(nan_is_missing)
         self.seed_generator = seed_generator(seed)
@@ -104,17 +105,29 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
         Args:
             input_shape: `(batch, time, ..., features)`, or a dict of shapes.
         """
+        shapes = as_dict(input_shape)
+        embedding = self.series_embedding
+        if embedding is not None and not embedding.built:
+            embedding.build((None,))
         if not self.cell.built:
-            self.cell.build(input_shape)
-        self._input_sizes = {
-            key: [int(size) for size in shape[2:]]
-            for key, shape in as_dict(input_shape).items()
-            if key in ("observations", "controls")
+            self.cell.build(shapes_for_cell(shapes, embedding))
+        self.input_sizes = {
+            key: [int(size) for size in shape[_axes_before(key) :]]
+            for key, shape in shapes.items()
+            if key in ("observations", "controls", "static")
         }
+
+    @property
+    def static_dim(self) -> int:
+        """How many of the cell's controls are made of what is static."""
+        return static_dim(self.input_sizes, self.series_embedding)
+
+    input_sizes: Mapping[str, list[int]] = {}
+    """Sizes of the inputs that the model was built for, by name."""
 
     def get_build_config(self) -> dict | None:
         """Returns the sizes of the inputs that the model was built for."""
-        return {"sizes": self._input_sizes} if self.built else None
+        return {"sizes": self.input_sizes} if self.built else None
 
     def build_from_config(self, config: dict | None) -> None:
         """Builds the model for the sizes that it was saved with."""
@@ -122,7 +135,10 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
             # An integer is what models saved before frames had.
             self.build(
                 {
-                    key: (None, None, *([n] if isinstance(n, int) else n))
+                    key: (
+                        *[None] * _axes_before(key),
+                        *([n] if isinstance(n, int) else n),
+                    )
                     for key, n in config["sizes"].items()
                 }
             )
@@ -158,6 +174,7 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
             "seed": self.seed,
             "evaluation_seed": self.evaluation_seed,
             "kl_weight": self.kl_weight and serialize(self.kl_weight),
+            "series_embedding": serialize(self.series_embedding),
         }
         return {**super().get_config(), **config}
 
@@ -167,3 +184,20 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
         config = dict(config)
         config["cell"] = keras.saving.deserialize_keras_object(config["cell"])
         return cls(**config)
+
+
+def _checked(cell: Any, loss_per: str) -> LatentCell:
+    """Returns the cell of a model whose arguments can be."""
+    if not isinstance(cell, LatentCell):
+        raise TypeError(f"`cell` must be a LatentCell. Received: cell={cell!r}")
+    if loss_per not in ("step", "sequence"):
+        raise ValueError(
+            "`loss_per` must be 'step' or 'sequence'. "
+            f"Received: loss_per={loss_per!r}"
+        )
+    return cell
+
+
+def _axes_before(key: str) -> int:
+    """Number of axes of inputs before their features: batch, and time."""
+    return 1 if key in STATIC_KEYS else 2

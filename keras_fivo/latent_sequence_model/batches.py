@@ -13,6 +13,7 @@ from keras_fivo.input_checks import (
     lengths_of,
     observed_entries,
 )
+from keras_fivo.inputs import STATIC_KEYS
 
 
 def is_batch(data: Any) -> bool:
@@ -116,7 +117,8 @@ def pad_to_bucket(arrays: dict, nan_is_missing: bool) -> dict:
     power = 2 ** max(steps - 1, 1).bit_length()
     bucket = 3 * power // 4 if steps <= 3 * power // 4 else power
     padded = {"lengths": lengths_of(arrays, nan_is_missing).astype("int32")}
-    for name in arrays.keys() - {"lengths"}:
+    padded |= {name: arrays[name] for name in STATIC_KEYS if name in arrays}
+    for name in arrays.keys() - padded.keys():
         value = arrays[name]
         widths = [(0, 0)] * value.ndim
         widths[1] = (0, bucket - steps)

@@ -16,7 +16,11 @@ from keras_fivo.axes import (
     time_first,
 )
 from keras_fivo.inference.filtering import can_stream
-from keras_fivo.inputs import prepare_inputs
+from keras_fivo.inputs import STATIC_KEYS, prepare_inputs
+from keras_fivo.latent_sequence_model.static_features import (
+    static_as_controls,
+    static_rows,
+)
 from keras_fivo.noise import Noise
 from keras_fivo.types import Tensor
 
@@ -36,7 +40,8 @@ class FilterStep(keras.Model):
     Call arguments:
         inputs: A dict of `observations` `(batch, features)`; `mask` `(batch,
             features)`, 1.0 where observed; `controls` `(batch, controls)` and
-            `next_controls`, those of the step to come, if the model has any;
+            `next_controls`, those of the step to come, `series`, int32
+            `(batch,)`, and `static` `(batch, features)`, if the model has any;
             `latent_noise` and `forecast_noise` `(batch, particles,
             *noise_shape)`, standard Normal or uniform as the cell's latents
             need; `resampling_noise` `(batch, ...)`, uniform, unless the
@@ -58,6 +63,9 @@ class FilterStep(keras.Model):
                 "Received: a model without weights"
             )
         self.cell = model.cell
+        self.series_embedding = model.series_embedding
+        self.static_dim = model.static_dim
+        self.num_static = sum(model.input_sizes.get("static", []))
         self.bound = model.evaluation_bound
         self.batch_size = int(batch_size)
         self.built = True
@@ -88,13 +96,18 @@ class FilterStep(keras.Model):
     def signature(self) -> dict[str, tuple[tuple, str]]:
         """Returns the shape and the dtype of each input by name."""
         features = (self.batch_size, *self.cell.observation_shape)
-        controls = (self.batch_size, self.cell.control_dim)
         found = {
             "observations": (features, "float32"),
             "mask": (features, "float32"),
         }
-        if self.cell.control_dim:
-            found["controls"] = found["next_controls"] = (controls, "float32")
+        given = self.cell.control_dim - self.static_dim
+        controls = ((self.batch_size, given), "float32")
+        if given:
+            found["controls"] = found["next_controls"] = controls
+        if self.series_embedding is not None:
+            found["series"] = ((self.batch_size,), "int32")
+        if self.num_static:
+            found["static"] = ((self.batch_size, self.num_static), "float32")
         for name, (shape, _) in self._noise().items():
             found[name] = (shape, "float32")
         for name, part in self.initial_state().items():
@@ -118,6 +131,8 @@ class FilterStep(keras.Model):
         }
         if "controls" in inputs:
             data["controls"] = ops.expand_dims(inputs["controls"], 1)
+        data |= {name: inputs[name] for name in STATIC_KEYS if name in inputs}
+        data = static_as_controls(data, self.series_embedding)
         noise = Noise(
             **{
                 name: time_first(ops.expand_dims(inputs[f"{name}_noise"], 1))
@@ -143,9 +158,13 @@ class FilterStep(keras.Model):
     def _forecast(self, state: dict, inputs: dict) -> Tensor:
         """Weighted mean over particles of the next observation's mean."""
         particles = self.bound.num_particles
-        past = self.cell.past_features(
-            state["observed"], inputs.get("next_controls")
-        )
+        parts = [
+            inputs.get("next_controls"),
+            static_rows(inputs, self.series_embedding),
+        ]
+        given = [x for x in parts if x is not None]
+        controls = ops.concatenate(given, axis=-1) if given else None
+        past = self.cell.past_features(state["observed"], controls)
         noise = flatten_rows(inputs["forecast_noise"])
         emission = {
             "latent": noise,

@@ -11,6 +11,10 @@ from keras_fivo.checks import check_count
 from keras_fivo.inference import forecasting
 from keras_fivo.input_checks import lengths_of
 from keras_fivo.latent_sequence_model.batches import pad_to_bucket
+from keras_fivo.latent_sequence_model.static_features import (
+    static_as_controls,
+    static_to_come,
+)
 from keras_fivo.latent_sequence_model.trained_model import TrainedModel
 from keras_fivo.seeds import drawing_from
 from keras_fivo.types import Tensor
@@ -121,12 +125,8 @@ class GeneratingModel(TrainedModel):
             batch = data["observations"].shape[0]
             _warn_of_what_is_left_out(data, self.nan_is_missing)
             data = pad_to_bucket(data, self.nan_is_missing)
-        elif not self.built:
-            raise ValueError(
-                "The model must be built before it can sample: fit it, "
-                "load it or call `model.build((None, None, features))`. "
-                "Received: a model without weights"
-            )
+        else:
+            self._check_can_begin()
         to_come = self._to_come(
             controls, known, (batch, num_steps), num_samples
         )
@@ -134,6 +134,11 @@ class GeneratingModel(TrainedModel):
         def run(
             data: dict | None, controls: Tensor | None, known: dict | None
         ) -> dict:
+            embedding = self.series_embedding
+            controls = static_to_come(
+                controls, data, embedding, num_steps, num_samples
+            )
+            data = static_as_controls(data, embedding)
             return forecasting.sample_paths(
                 self.cell,
                 forecasting.Start(bound, data, self.nan_is_missing),
@@ -150,6 +155,20 @@ class GeneratingModel(TrainedModel):
             key = ("generate", *sizes)
             return self._functions(key, run, data, *to_come)
 
+    def _check_can_begin(self) -> None:
+        """Refuses samples without a prefix, where there must be one."""
+        if not self.built:
+            raise ValueError(
+                "The model must be built before it can sample: fit it, "
+                "load it or call `model.build((None, None, features))`. "
+                "Received: a model without weights"
+            )
+        if self.static_dim:
+            raise ValueError(
+                "The model has static inputs: give them in a `prefix`, whose "
+                "`lengths` may be 0. Received: prefix=None"
+            )
+
     def _to_come(
         self, controls: Any, known: Any, shape: tuple, num_samples: int
     ) -> tuple:
@@ -164,7 +183,7 @@ class GeneratingModel(TrainedModel):
         if controls is not None:
             given = (shape[0], shape[1], num_samples)
             controls = forecasting.control_rows(controls, *given)
-        elif self.cell.control_dim:
+        elif self.cell.control_dim > self.static_dim:
             raise ValueError(
                 "The model has exogenous inputs: `controls` must give those "
                 f"of the {shape[1]} steps to come. Received: controls=None"

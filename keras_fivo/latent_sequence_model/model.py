@@ -28,6 +28,9 @@ from keras_fivo.latent_sequence_model.filter_step import (
     export_step,
 )
 from keras_fivo.latent_sequence_model.generating_model import GeneratingModel
+from keras_fivo.latent_sequence_model.static_features import (
+    static_as_controls,
+)
 from keras_fivo.lookup import key_of
 from keras_fivo.noise import check_noise
 from keras_fivo.seeds import drawing_from
@@ -44,9 +47,11 @@ class LatentSequenceModel(GeneratingModel):
     Observations are an array `(batch, time, features)`, of an `SVGCell`
     frames `(batch, time, height, width, channels)`, or a dict of it as
     `observations` with, where there are any, `mask` `(batch, time)` or of the
-    shape of the observations, True = observed; `lengths` `(batch,)`; and
-    `controls` `(batch, time, controls)`. The length of a sequence is one
-    past its last observed step, unless `lengths` says otherwise.
+    shape of the observations, True = observed; `lengths` `(batch,)`;
+    `controls` `(batch, time, controls)`; and of whole sequences `static`
+    `(batch, features)`, and `series` `(batch,)`, integers that tell which
+    series they are of. The length of a sequence is one past its last observed
+    step, unless `lengths` says otherwise.
 
     `evaluate`, validation, and `predict` use `evaluation_bound`, with the
     same noise every time; `fit` uses `bound`.
@@ -67,6 +72,11 @@ class LatentSequenceModel(GeneratingModel):
         kl_weight: Factor of log p(z_t | past) - log q(z_t) in training: a
             number, a schedule such as `KLWarmUp`, or None for one. The bound
             that `fit` reports has it too, and is none then.
+        series_embedding: A `keras.layers.Embedding`, trained with the cell,
+            of as many inputs as there are series: the cell reads the vector
+            of `series` among its controls, after those that are given and
+            before `static`. The number -1, of a series that was not trained
+            on, gets the mean of all vectors. None: inputs have no `series`.
 
     Call arguments:
         inputs: Observations, as above.
@@ -159,8 +169,8 @@ class LatentSequenceModel(GeneratingModel):
 
         Args:
             observation: `(batch, features)`, or a dict of it as
-                `observations` with `mask` `(batch,)` or `(batch, features)`
-                and `controls` `(batch, controls)`.
+                `observations` with `mask` `(batch,)` or `(batch, features)`,
+                `controls` `(batch, controls)`, `series` and `static`.
             state: What the last step returned; None: the first step.
             noise: Random numbers as from `Bound.draw`, for one time step.
 
@@ -175,8 +185,9 @@ class LatentSequenceModel(GeneratingModel):
         can_stream(self.cell)
         data = one_step(observation)
         if not self.built:
+            self._checked_static(data)
             self.build({key: x.shape for key, x in data.items()})
-        check_shapes(data, self.cell)
+        check_shapes(data, self.cell, self._checked_static(data))
         if all(isinstance(x, np.ndarray) for x in data.values()):
             check_values(data, self.cell, self.nan_is_missing)
         result = self._filter(data, self.evaluation_bound, noise, state)
@@ -202,7 +213,7 @@ class LatentSequenceModel(GeneratingModel):
             result = filter_sequences(
                 self.cell,
                 bound,
-                data,
+                static_as_controls(data, self.series_embedding),
                 noise,
                 state,
                 self.filter_seed_generator,
@@ -278,6 +289,7 @@ class LatentSequenceModel(GeneratingModel):
                 noise = smoother.draw(*sizes, self.filter_seed_generator)
 
         def run(data: dict, noise: dict) -> dict:
+            data = static_as_controls(data, self.series_embedding)
             inputs = prepare_inputs(data, self.cell.center, self.nan_is_missing)
             return smoother(inputs, noise)
 

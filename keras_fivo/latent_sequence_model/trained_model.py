@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo.bounds import Bound
-from keras_fivo.input_checks import check_inputs
+from keras_fivo.input_checks import as_arrays, check_inputs
 from keras_fivo.inputs import as_dict, prepare_inputs
 from keras_fivo.latent_sequence_model import batches
 from keras_fivo.latent_sequence_model.base_model import BaseModel
@@ -22,6 +22,11 @@ from keras_fivo.latent_sequence_model.losses import (
     moved_variables,
     own_losses,
 )
+from keras_fivo.latent_sequence_model.static_features import (
+    check_static,
+    static_as_controls,
+    static_dim,
+)
 from keras_fivo.metrics import summarize
 from keras_fivo.seeds import spread_seed
 from keras_fivo.smc import FilterResult
@@ -33,10 +38,20 @@ class TrainedModel(BaseModel):
 
     def _checked_inputs(self, data: Any) -> dict:
         """Returns one batch of inputs as arrays, for which it is built."""
-        arrays = check_inputs(data, self.cell, self.nan_is_missing)
+        arrays = as_arrays(data)
+        dim = self._checked_static(arrays)
+        check_inputs(arrays, self.cell, self.nan_is_missing, dim)
         if not self.built:
             self.build({key: x.shape for key, x in arrays.items()})
         return arrays
+
+    def _checked_static(self, data: dict) -> int:
+        """Checks what is static, and returns how many controls it makes."""
+        expected = self.input_sizes.get("static", [0])[0]
+        embedding = self.series_embedding
+        check_static(data, embedding, expected if self.built else None)
+        shapes = {name: x.shape for name, x in data.items()}
+        return static_dim(shapes, embedding)
 
     def adapt(self, data: Any, scale: bool = True) -> None:
         """Takes locations and scales from the training data.
@@ -106,6 +121,7 @@ class TrainedModel(BaseModel):
     def _run_bound(
         self, bound: Bound, x: Any, training: bool, learns: bool = False
     ) -> tuple[dict, FilterResult]:
+        x = static_as_controls(x, self.series_embedding)
         inputs = prepare_inputs(x, self.cell.center, self.nan_is_missing)
         proposal, learner = self.cell.proposal, None
         state = bound.initial_state(self.cell, ops.shape(inputs["active"])[1])
