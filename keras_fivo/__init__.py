@@ -17,6 +17,7 @@ from keras_fivo.cells import (
 )
 from keras_fivo.cells import StructuralCell as StructuralCell
 from keras_fivo.cells import SVGCell as SVGCell
+from keras_fivo.cells import SwitchingCell as SwitchingCell
 from keras_fivo.cells import VRNNCell as VRNNCell
 from keras_fivo.distributions import (
     AutoregressiveBernoulli as AutoregressiveBernoulli,
@@ -33,6 +34,7 @@ from keras_fivo.distributions import MultivariateNormal as MultivariateNormal
 from keras_fivo.distributions import NegativeBinomial as NegativeBinomial
 from keras_fivo.distributions import Normal as Normal
 from keras_fivo.distributions import NormalMixture as NormalMixture
+from keras_fivo.distributions import OneHotCategorical as OneHotCategorical
 from keras_fivo.distributions import Poisson as Poisson
 from keras_fivo.distributions import QuantizedNormal as QuantizedNormal
 from keras_fivo.distributions import StudentT as StudentT

@@ -12,4 +12,6 @@ from keras_fivo.cells.stochastic_volatility import (
 )
 from keras_fivo.cells.structural import StructuralCell as StructuralCell
 from keras_fivo.cells.svg import SVGCell as SVGCell
+from keras_fivo.cells.switching import RegimeResult as RegimeResult
+from keras_fivo.cells.switching import SwitchingCell as SwitchingCell
 from keras_fivo.cells.vrnn import VRNNCell as VRNNCell

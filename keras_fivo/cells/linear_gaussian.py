@@ -192,7 +192,7 @@ class LinearGaussianCell(LatentCell):
             controls: As for `exact`.
             lengths: As for `exact`.
         """
-        mask = _within(observations, mask, lengths)
+        mask = within(observations, mask, lengths)
         return Posterior(self.chain(controls), observations, mask)
 
     def get_config(self) -> dict:
@@ -216,9 +216,16 @@ def _apply(matrix: Tensor, vectors: Tensor) -> Tensor:
     return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vectors, -1)), -1)
 
 
-def _within(
+def within(
     observations: Any, mask: Tensor | None, lengths: Tensor | None
 ) -> Tensor | None:
+    """Returns a mask that is False beyond the lengths, if any are given.
+
+    Args:
+        observations: `(batch, time, features)`.
+        mask: Bool `(batch, time)` or `(batch, time, features)`, or None.
+        lengths: Int `(batch,)`, or None.
+    """
     if lengths is None:
         return mask
     steps = ops.arange(ops.shape(observations)[1], dtype="int32")

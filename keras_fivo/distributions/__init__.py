@@ -28,6 +28,9 @@ from keras_fivo.distributions.normal import Normal as Normal
 from keras_fivo.distributions.normal_mixture import (
     NormalMixture as NormalMixture,
 )
+from keras_fivo.distributions.one_hot_categorical import (
+    OneHotCategorical as OneHotCategorical,
+)
 from keras_fivo.distributions.poisson import Poisson as Poisson
 from keras_fivo.distributions.quantized_normal import (
     QuantizedNormal as QuantizedNormal,

@@ -5,6 +5,7 @@ from keras import ops
 from keras_fivo.distributions.distribution import Distribution
 from keras_fivo.distributions.multivariate_normal import MultivariateNormal
 from keras_fivo.distributions.normal import Normal
+from keras_fivo.distributions.one_hot_categorical import OneHotCategorical
 from keras_fivo.types import Tensor
 
 
@@ -25,12 +26,17 @@ def analytic_kl(
         return ops.zeros_like(first.mean[..., 0])
     if isinstance(first, Normal) and isinstance(second, Normal):
         return first.kl(second)
+    if isinstance(first, OneHotCategorical) and isinstance(
+        second, OneHotCategorical
+    ):
+        return first.kl(second)
     one, other = _as_multivariate(first), _as_multivariate(second)
     if one is not None and other is not None:
         return one.kl(other)
     if required:
         raise TypeError(
-            "The KL divergence is known in closed form between Normals alone. "
+            "The KL divergence is known in closed form between Normals, or "
+            "one-hot classes, alone. "
             f"Received: one of {type(first).__name__} and "
             f"{type(second).__name__}. Take `kf.ELBO()`, without "
             "`analytic_kl`."
