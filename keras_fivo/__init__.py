@@ -22,6 +22,9 @@ from keras_fivo.cells import VRNNCell as VRNNCell
 from keras_fivo.distributions import (
     AutoregressiveBernoulli as AutoregressiveBernoulli,
 )
+from keras_fivo.distributions import (
+    AutoregressiveNormal as AutoregressiveNormal,
+)
 from keras_fivo.distributions import Bernoulli as Bernoulli
 from keras_fivo.distributions import Categorical as Categorical
 from keras_fivo.distributions import (
@@ -40,6 +43,9 @@ from keras_fivo.distributions import QuantizedNormal as QuantizedNormal
 from keras_fivo.distributions import StudentT as StudentT
 from keras_fivo.heads import (
     AutoregressiveBernoulliHead as AutoregressiveBernoulliHead,
+)
+from keras_fivo.heads import (
+    AutoregressiveNormalHead as AutoregressiveNormalHead,
 )
 from keras_fivo.heads import BernoulliHead as BernoulliHead
 from keras_fivo.heads import CategoricalHead as CategoricalHead

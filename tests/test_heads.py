@@ -27,6 +27,10 @@ HEADS = {
         ),
         np.clip(REAL, -1, 1),
     ),
+    "autoregressive_normal": (
+        lambda: kf.AutoregressiveNormalHead(order=2),
+        REAL,
+    ),
     "laplace": (lambda: kf.LaplaceHead(max_scale=4.0), REAL),
     "negative_binomial": (lambda: kf.NegativeBinomialHead(5, [6]), COUNTS),
     "normal": (lambda: kf.NormalHead(min_scale=0.1, max_scale=2.0), REAL),
@@ -52,7 +56,7 @@ def test_each_name_has_an_example():
         get_head("nothing")
     assert all(f"'{name}'" in str(error.value) for name in HEADS)
     classes = {type(get_head(name)) for name in HEADS}
-    assert len(classes) == len(HEADS) == 11
+    assert len(classes) == len(HEADS) == 12
     assert all(type(make()) in classes for make, _ in HEADS.values())
 
 

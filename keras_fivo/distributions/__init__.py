@@ -3,6 +3,9 @@
 from keras_fivo.distributions.autoregressive_bernoulli import (
     AutoregressiveBernoulli as AutoregressiveBernoulli,
 )
+from keras_fivo.distributions.autoregressive_normal import (
+    AutoregressiveNormal as AutoregressiveNormal,
+)
 from keras_fivo.distributions.bernoulli import Bernoulli as Bernoulli
 from keras_fivo.distributions.categorical import Categorical as Categorical
 from keras_fivo.distributions.discretized_logistic_mixture import (

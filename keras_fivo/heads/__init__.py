@@ -5,6 +5,9 @@ from typing import Any
 from keras_fivo.heads.autoregressive_bernoulli import (
     AutoregressiveBernoulliHead as AutoregressiveBernoulliHead,
 )
+from keras_fivo.heads.autoregressive_normal import (
+    AutoregressiveNormalHead as AutoregressiveNormalHead,
+)
 from keras_fivo.heads.bernoulli import BernoulliHead as BernoulliHead
 from keras_fivo.heads.categorical import CategoricalHead as CategoricalHead
 from keras_fivo.heads.discretized_logistic_mixture import (
@@ -29,6 +32,7 @@ from keras_fivo.lookup import find
 
 _HEADS: dict[str, type[Head]] = {
     "autoregressive_bernoulli": AutoregressiveBernoulliHead,
+    "autoregressive_normal": AutoregressiveNormalHead,
     "bernoulli": BernoulliHead,
     "categorical": CategoricalHead,
     "discretized_logistic_mixture": DiscretizedLogisticMixtureHead,

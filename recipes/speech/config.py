@@ -19,7 +19,13 @@ from recipes.settings.base import (
 )
 from recipes.storage import cache_folder
 
-DENSITIES = ("normal", "normal_mixture", "student_t", "laplace")
+DENSITIES = (
+    "normal",
+    "autoregressive_normal",
+    "normal_mixture",
+    "student_t",
+    "laplace",
+)
 _Share = Annotated[float, Field(ge=0, le=0.9)]
 
 
@@ -119,6 +125,7 @@ class FitSettings(common.FitSettings):
     and testing do."""
     emission: Literal[
         "normal",
+        "autoregressive_normal",
         "normal_mixture",
         "student_t",
         "laplace",
@@ -127,7 +134,10 @@ class FitSettings(common.FitSettings):
     ] = "normal"
     """Distribution of the samples of a step, given the latents and the past.
     The two last ones are probabilities of 16-bit values, the others
-    densities."""
+    densities; with `autoregressive_normal` the samples before predict the
+    next."""
+    order: Positive = 16
+    """Number of samples that `autoregressive_normal` predicts from."""
     min_scale: PositiveFloat = 1e-3
     """Smallest scale of the emission, in standard deviations of the train
     split."""

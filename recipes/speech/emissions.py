@@ -31,6 +31,10 @@ def emission(settings: Any, attributes: Mapping[str, Any]) -> Any:
         return kf.QuantizedNormalHead(
             min_scale=min_scale, width=width, offset=-mean * width
         )
+    if name == "autoregressive_normal":
+        return kf.AutoregressiveNormalHead(
+            min_scale=min_scale, order=settings.order
+        )
     if name == "normal_mixture":
         return kf.NormalMixtureHead(
             min_scale=min_scale, num_components=settings.num_components
