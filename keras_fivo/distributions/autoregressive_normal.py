@@ -110,5 +110,5 @@ class AutoregressiveNormal(Distribution):
         inside = ((lags >= 1) & (lags <= order)).astype("float32")
         places = np.clip(lags - 1, 0, order - 1).reshape(-1)
         taken = ops.take(self.coefficients, places, axis=-1)
-        band = ops.reshape(taken, (-1, entries, entries)) * inside
+        band = ops.multiply(ops.reshape(taken, (-1, entries, entries)), inside)
         return ops.solve_triangular(ops.eye(entries) - band, driven, lower=True)
