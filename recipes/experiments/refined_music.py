@@ -5,7 +5,9 @@
 
 import pathlib
 import sys
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from recipes.experiments import tables
 from recipes.experiments.tables import DATA, Data
@@ -94,6 +96,12 @@ class MusicSettings(Settings):
     learning_rate: PositiveFloat | None = None
     """Initial learning rate of Adam, which falls to 0 as a cosine. If it is
     not set, 3e-4 in the rows of the paper, and 1e-3 with FIVO."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the recurrent network's output that is dropped in training. If
+    it is not set, none in the rows of the paper, and 0.1 with FIVO."""
+    transpose: Annotated[int, Field(ge=1, le=11)] | None = None
+    """Largest number of semitones that songs of training are moved by. If it
+    is not set, they keep their key."""
     validate_every: Positive = 250
     """Number of updates from one validation to the next."""
     num_particles: Positive = 128
@@ -130,7 +138,9 @@ def fit_settings(settings: MusicSettings, data: Data, row: str) -> Any:
     return recipe_of(data).fit_settings(
         data,
         **_ROWS[row]
-        | ({"update": _update(data)} if row.startswith("refined") else {}),
+        | ({"update": _update(data)} if row.startswith("refined") else {})
+        | ({} if settings.dropout is None else {"dropout": settings.dropout}),
+        transpose=settings.transpose,
         updates=settings.updates,
         kl_updates=(settings.kl_updates or None) if paper else None,
         learning_rate=rate,

@@ -27,4 +27,4 @@ class SampleSettings(common.SampleSettings):
     """What `sample` can be told."""
 
     tempo: PositiveFloat = 90.0
-    """Quarter notes per minute of the MIDI files."""
+    """Quarter notes per minute of the MIDI files and sounds."""

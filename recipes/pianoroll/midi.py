@@ -37,13 +37,13 @@ def write_midi(
     import mido
 
     roll = np.asarray(roll)
-    _check(roll, tempo, steps_per_quarter)
+    check_roll(roll, tempo, steps_per_quarter)
     track = mido.MidiTrack()
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
     track.append(mido.Message("program_change", program=program))
     ticks = _TICKS_PER_QUARTER // steps_per_quarter
     last = 0
-    for step, kind, note in _events(roll > 0.5):
+    for step, kind, note in note_events(roll > 0.5):
         track.append(
             mido.Message(
                 kind,
@@ -61,7 +61,7 @@ def write_midi(
         midi.save(partial)
 
 
-def _events(roll):
+def note_events(roll):
     """The starts and ends of notes, in order, as `(step, kind, note)`."""
     silence = np.zeros((1, roll.shape[1]), "int8")
     change = np.diff(np.concatenate([silence, roll, silence]), axis=0)
@@ -71,7 +71,8 @@ def _events(roll):
                 yield step, kind, int(column) + _LOWEST_NOTE
 
 
-def _check(roll, tempo, steps_per_quarter):
+def check_roll(roll, tempo, steps_per_quarter):
+    """Raises an error for what cannot be played."""
     if roll.ndim != 2 or roll.shape[1] != _NUM_NOTES or len(roll) == 0:
         raise ValueError(
             "A piano roll must have the shape (steps, 88) and at least one "

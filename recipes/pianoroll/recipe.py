@@ -63,8 +63,8 @@ class PianoRoll(Recipe[PianoRolls]):
     sample_help = """\
 Continues the beginnings of sequences of a split: the model reads each prefix
 with a particle filter and goes on from particles of its posterior. Writes
-samples.npz (prefixes and samples), a MIDI file of each continuation with its
-prefix, and rolls.png.
+samples.npz (prefixes and samples), each continuation with its prefix as a
+MIDI file and as a sound, and rolls.png.
 
   python -m recipes sample runs/jsb-fivo
   python -m recipes sample runs/jsb-fivo prefix_length=16 sample_length=64"""

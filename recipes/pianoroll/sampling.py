@@ -1,4 +1,4 @@
-"""Continuations of music, as arrays, MIDI files and a picture."""
+"""Continuations of music, as arrays, MIDI files, sounds and a picture."""
 
 import pathlib
 from typing import Any
@@ -10,6 +10,8 @@ from recipes.errors import told_to_the_user
 from recipes.packages import require
 from recipes.pianoroll.midi import write_midi
 from recipes.pianoroll.plots import plot_rolls
+from recipes.pianoroll.sound import RATE, play
+from recipes.sounds import write_wav
 from recipes.storage import atomic_path
 
 
@@ -55,7 +57,9 @@ def _write(
             name = f"{title}, sample {number}"
             path = folder / (name.replace(",", "").replace(" ", "-") + ".mid")
             write_midi(path, roll, settings.tempo)
-            written.append(path)
+            sound = path.with_suffix(".wav")
+            write_wav(sound, play(roll, settings.tempo), RATE)
+            written += [path, sound]
             rolls.append(roll)
             names.append(name)
     picture = folder / "rolls.png"

@@ -75,6 +75,9 @@ def _entry(folder: pathlib.Path, output: pathlib.Path) -> tuple[str, str]:
     picture = output / "gallery" / f"{name}.png"
     if picture.is_file():
         parts.append(f"![Samples of {name}](gallery/{picture.name})")
+    sound = picture.with_suffix(".ogg")
+    if sound.is_file():
+        parts.append(f"[A sample to listen to](gallery/{sound.name})")
     parts += [
         bounds_table(content),
         f"Data: {data_set(recipe, record).about}. Licence: "

@@ -1,4 +1,4 @@
-"""Opens recordings of any kind, resamples them, and writes WAV files.
+"""Opens recordings of any kind, and resamples them.
 
 soundfile reads them all. Checked by hand is what it makes the best of without
 a word: a file that is cut short, and a SPHERE header that disagrees with its
@@ -9,7 +9,6 @@ import math
 import pathlib
 import re
 import struct
-import wave
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from recipes.speech.recording import (
     check_rate,
     check_sizes,
 )
-from recipes.storage import atomic_path
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 _RIFF, _SPHERE = b"RIFF", b"NIST_1A\n"
@@ -88,19 +86,6 @@ def resample(recording, rate):
     return Recording(
         rate, num_samples, lambda: _resampled(recording.blocks(), up, down)
     )
-
-
-def write_wav(path, samples, rate):
-    """Writes a mono recording of 16 bits.
-
-    Args:
-        path: Path of the file, which appears whole or not at all.
-        samples: int16 array `(samples,)`.
-        rate: int. Samples per second.
-    """
-    with atomic_path(path) as partial, wave.open(str(partial), "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
-        file.writeframes(np.asarray(samples, "<i2").tobytes())
 
 
 def _soundfile(path):

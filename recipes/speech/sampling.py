@@ -8,7 +8,7 @@ import numpy as np
 
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.packages import require
-from recipes.speech.audio import write_wav
+from recipes.sounds import write_wav
 from recipes.speech.plots import Sound, plot_sounds
 from recipes.speech.recording import FULL_SCALE
 from recipes.storage import atomic_path

@@ -82,7 +82,8 @@ def test_sample_writes_arrays_midi_and_a_picture(run, tmp_path, prefix_length):
     for prefix, song in zip(prefixes, songs.test, strict=False):
         np.testing.assert_array_equal(prefix, song[:prefix_length])
     np.testing.assert_array_equal(samples, written[1][1])
-    assert len(list(output.glob("*.mid"))) == 2 * count
+    for suffix in ("mid", "wav"):
+        assert len(list(output.glob(f"*.{suffix}"))) == 2 * count
     assert (output / "rolls.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -150,10 +150,12 @@ def test_a_table_of_presets_is_written_from_their_cards(made, tmp_path):
     assert f"**{row['bound_per_step']:.3f}** (FIVO)" in page
     assert "![" not in page
     (tmp_path / "gallery").mkdir()
-    (tmp_path / "gallery" / "mine.png").write_bytes(b"")
+    for suffix in ("png", "ogg"):
+        (tmp_path / "gallery" / f"mine.{suffix}").write_bytes(b"")
     assert main(argv) == 0
     page = (tmp_path / "gallery.md").read_text()
     assert "![Samples of mine](gallery/mine.png)" in page
+    assert "(gallery/mine.ogg)" in page
 
 
 def test_presets_are_found_by_name_folder_and_not_otherwise(made):

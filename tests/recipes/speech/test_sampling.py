@@ -12,8 +12,9 @@ import pytest
 import keras_fivo as kf
 from recipes.cli import main
 from recipes.errors import RecipeError
+from recipes.sounds import write_wav
 from recipes.speech import sampling
-from recipes.speech.audio import open_recording, write_wav
+from recipes.speech.audio import open_recording
 from recipes.speech.plots import spectrogram
 from recipes.speech.recipe import Speech
 from recipes.training.trained import load_trained
