@@ -10,6 +10,7 @@ from recipes.settings.common import SampleSettings
 from recipes.speech.config import DENSITIES, FitSettings, prepare_settings
 
 _USUAL = FitSettings(
+    emission="autoregressive_normal",
     batch_size=16,
     latent_dim=64,
     units=256,

@@ -68,7 +68,7 @@ def test_each_emission_is_known_by_name(prepared):
         recipe.emission(settings(emission=name, min_scale=0.25), data)
         for name in EMISSIONS
     ]
-    assert len({type(head) for head in heads}) == len(EMISSIONS) == 6
+    assert len({type(head) for head in heads}) == len(EMISSIONS) == 7
     scales = [getattr(head, "min_scale", 0.25) for head in heads]
     assert scales == [0.25] * len(EMISSIONS)
 
