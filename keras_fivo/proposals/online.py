@@ -95,7 +95,15 @@ class OnlineAdam(keras.layers.Layer):
             counts: Bool, whether there is anything to step for.
         """
         moves = ops.logical_and(backend.all_finite([], gradients), counts)
-        count = state["count"] + 1.0
+        share = ops.cast(moves, "float32")
+        count = state["count"] + share
+        # m_t / (1 - b_1^t) and v_t / (1 - b_2^t), as scalars: the weights are
+        # many, and each pass over them takes time.
+        power = ops.maximum(count, 1.0)
+        root = ops.sqrt(1.0 - ops.power(self.beta_2, power))
+        rate = (
+            state["rate"] * share * root / (1.0 - ops.power(self.beta_1, power))
+        )
         moved: dict = {"weights": [], "first": [], "second": []}
         columns = zip(
             state["weights"],
@@ -105,17 +113,15 @@ class OnlineAdam(keras.layers.Layer):
             strict=True,
         )
         for weight, first, second, gradient in columns:
+            gradient = ops.where(moves, gradient, ops.zeros_like(gradient))
             # m_t = b_1 m_{t-1} + (1 - b_1) g_t, and so v_t of the squares
-            new_first = first + (1.0 - self.beta_1) * (gradient - first)
-            square = ops.square(gradient)
-            new_second = second + (1.0 - self.beta_2) * (square - second)
-            mean = new_first / (1.0 - ops.power(self.beta_1, count))
-            spread = new_second / (1.0 - ops.power(self.beta_2, count))
-            step = state["rate"] * mean / (ops.sqrt(spread) + self.epsilon)
-            moved["weights"].append(ops.where(moves, weight - step, weight))
-            moved["first"].append(ops.where(moves, new_first, first))
-            moved["second"].append(ops.where(moves, new_second, second))
-        count = ops.where(moves, count, state["count"])
+            first = first + (1.0 - self.beta_1) * share * (gradient - first)
+            change = ops.square(gradient) - second
+            second = second + (1.0 - self.beta_2) * share * change
+            step = first / (ops.sqrt(second) + self.epsilon * root)
+            moved["weights"].append(weight - rate * step)
+            moved["first"].append(first)
+            moved["second"].append(second)
         return {**moved, "count": count, "rate": state["rate"]}
 
     def keep(self, variables: Sequence[keras.Variable], state: dict) -> None:
