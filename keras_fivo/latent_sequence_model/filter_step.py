@@ -1,7 +1,5 @@
 """One step of a filter, in a form that other programs can run."""
 
-import os
-import pathlib
 from typing import Any
 
 import keras
@@ -17,6 +15,7 @@ from keras_fivo.axes import (
 )
 from keras_fivo.inference.filtering import can_stream
 from keras_fivo.inputs import STATIC_KEYS, prepare_inputs
+from keras_fivo.latent_sequence_model.onnx_file import tidy
 from keras_fivo.latent_sequence_model.static_features import (
     static_as_controls,
     static_rows,
@@ -253,41 +252,3 @@ def export_step(
     if file_format == "onnx":
         tidy(filepath, step.output_ranks())
     return step
-
-
-def tidy(path: Any, outputs: dict[str, int]) -> None:
-    """Names the outputs of an ONNX file, and drops notes on its nodes.
-
-    PyTorch leaves both undone. Its notes are half of a small file, and tell
-    paths of this machine.
-
-    Args:
-        path: Path of the file.
-        outputs: Numbers of axes by name, in order. Outputs of other axes
-            are in another order, and keep the names that they have.
-    """
-    import onnx  # Keras has written the file with it.
-
-    model = onnx.load(path)
-    graph = model.graph
-    graph.ClearField("value_info")
-    inner = [node for function in model.functions for node in function.node]
-    values = [*graph.input, *graph.output, *graph.initializer]
-    for part in (graph, *graph.node, *inner, *values):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    ranks = [len(value.type.tensor_type.shape.dim) for value in graph.output]
-    if ranks == list(outputs.values()):
-        given = [value.name for value in graph.output]
-        names = dict(zip(given, outputs, strict=True))
-        for node in graph.node:
-            node.input[:] = [names.get(name, name) for name in node.input]
-            node.output[:] = [names.get(name, name) for name in node.output]
-        for value in graph.output:
-            value.name = names[value.name]
-    partial = f"{path}.partial"
-    try:
-        onnx.save(model, partial)
-        os.replace(partial, path)
-    finally:
-        pathlib.Path(partial).unlink(missing_ok=True)

@@ -236,7 +236,8 @@ class LatentSequenceModel(GeneratingModel):
 
         State, observation and noise go in; the new state, the log evidence
         and the mean of the next observation come out: see `FilterStep`, which
-        this returns, for the names and for the first state.
+        this returns, for the names and for the first state. A step is small:
+        give onnxruntime one thread, `SessionOptions.intra_op_num_threads = 1`.
 
         Args:
             filepath: Folder, or file, to write.

@@ -19,14 +19,16 @@ def log_sum_exp(log_weights: Tensor) -> Tensor:
     Returns:
         `(...)`, in nats; NaN where any of the log-weights is.
     """
-    largest = ops.stop_gradient(ops.max(log_weights, axis=-1))
+    # As in `normalize_weights`, so that compilers compute it once for both.
+    largest = ops.max(log_weights, axis=-1, keepdims=True)
     shift = ops.where(largest > -math.inf, largest, ops.zeros_like(largest))
-    total = ops.sum(ops.exp(log_weights - ops.expand_dims(shift, -1)), axis=-1)
+    shift = ops.stop_gradient(shift)
+    total = ops.sum(ops.exp(log_weights - shift), axis=-1, keepdims=True)
     # Not the largest tells: some backends' maximum passes over NaN.
     dead = total == 0
     safe = ops.where(dead, ops.ones_like(total), total)
     nothing = ops.full_like(total, -math.inf)
-    return ops.where(dead, nothing, ops.log(safe) + shift)
+    return ops.squeeze(ops.where(dead, nothing, ops.log(safe) + shift), -1)
 
 
 def log_mean_exp(log_weights: Tensor) -> Tensor:
