@@ -10,6 +10,7 @@ from keras_fivo.backend.guard import all_finite as all_finite
 from keras_fivo.backend.products import lifted_products as lifted_products
 from keras_fivo.backend.products import linear as linear
 from keras_fivo.backend.products import plainly as plainly
+from keras_fivo.backend.recomputed import recomputed as recomputed
 from keras_fivo.backend.unrolled import unrolled as unrolled
 from keras_fivo.backend.unrolled import unrolling as _unrolling
 

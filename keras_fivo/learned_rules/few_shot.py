@@ -90,6 +90,8 @@ def few_shot_trials(
         trials: Number of trials.
         seed: int.
     """
+    _at_least(2, ways=ways)
+    _at_least(1, shots=shots, trials=trials)
     rows = [np.flatnonzero(y == label) for label in np.unique(y)]
     if ways > len(rows):
         raise ValueError(
@@ -112,6 +114,14 @@ def few_shot_trials(
             ]
         )
         yield drawn[:, :shots], drawn[:, shots:]
+
+
+def _at_least(least: int, **numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < least:
+            raise ValueError(
+                f"`{name}` must be at least {least}. Received: {name}={value}"
+            )
 
 
 def _features(model: Any, x: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Training a rule: truncated unrolls of several base models at once."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,23 +11,10 @@ from keras_fivo.learned_rules.base import BaseWeights, initial_base, run_base
 from keras_fivo.learned_rules.evolution import Perturbations
 from keras_fivo.learned_rules.probes import RidgeProbe
 from keras_fivo.learned_rules.rule import LocalUpdateRule
+from keras_fivo.learned_rules.task_groups import TaskGroup, check_batches
 from keras_fivo.types import Tensor
 
 ESTIMATORS = ("backpropagation", "evolution")
-
-
-class TaskGroup(NamedTuple):
-    """Base models of one shape that learn side by side, a task each.
-
-    Attributes:
-        input_dim: Number of inputs.
-        units: Sizes of the layers, the embedding last.
-        num_tasks: Number of base models.
-    """
-
-    input_dim: int
-    units: Sequence[int]
-    num_tasks: int
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
@@ -41,10 +28,13 @@ class MetaTraining(backend.Trainer, keras.Model):
     unless the batch says that they start anew.
 
     Backpropagation takes the gradient through the unroll: exact within it,
-    blind to what comes later, so biased. Persistent evolution strategies run
-    each base model twice, under opposite perturbations of the rule that
-    persist in the base models: unbiased for the Gaussian-smoothed objective
-    over whole lives, and noisier. Their batches cost no backward pass.
+    blind to what comes later, so biased. It keeps the base models between
+    updates and computes again what else it needs of an update; on PyTorch it
+    does so with `run_eagerly=True`, and keeps everything otherwise.
+    Persistent evolution strategies run each base model twice, under opposite
+    perturbations of the rule that persist in the base models: unbiased for
+    the Gaussian-smoothed objective over whole lives, and noisier. Their
+    batches cost no backward pass.
 
     Batches are tuples with one dict for each group: `inputs` `(updates, tasks,
     batch, inputs)`; `support` and `query` `(tasks, examples, inputs)`, with
@@ -165,6 +155,7 @@ class MetaTraining(backend.Trainer, keras.Model):
             training: Whether base models go on for good.
         """
         batches, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        check_batches(batches, self.groups)
         total, right = 0.0, 0.0
         for number, batch in enumerate(batches):
             new_base, losses, accuracy = self._learn(number, batch, training)
@@ -235,6 +226,9 @@ class MetaTraining(backend.Trainer, keras.Model):
             right = ops.argmax(predicted, -1) == ops.argmax(query, -1)
             return base, (loss, ops.mean(ops.cast(right, "float32"), -1))
 
+        # Evolution strategies take no gradient through it.
+        if not self.evolves:
+            step = backend.recomputed(step, self.rule.weights)
         base, (losses, accuracies) = backend.scan(step, base, batch["inputs"])
         return base, ops.mean(losses, 0), ops.mean(accuracies, 0)
 

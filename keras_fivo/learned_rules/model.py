@@ -124,6 +124,7 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
 
     def _flat(self, inputs: Tensor) -> Tensor:
         inputs = ops.cast(ops.convert_to_tensor(inputs), "float32")
+        self._check(inputs)
         return ops.reshape(inputs, (-1, self.input_dim))
 
     def compute_losses(self, data: Any, training: bool) -> tuple[dict, dict]:
@@ -133,7 +134,8 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
             The root mean square of the change of the kernels, by their own,
             in the place of a loss; and what trainers ask for.
         """
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        _refuse_labels(y)
         old = self.base
         new = self.rule.step(old, self._flat(x), self.activation)
         ratios = [
@@ -172,12 +174,7 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
             y: Must be None: the rule learns without labels.
             **kwargs: As for `keras.Model.fit`.
         """
-        if y is not None:
-            raise ValueError(
-                "The rule learns without labels: `y` must be None. "
-                f"Received: y of type {type(y).__name__}. Pass labels to "
-                "`evaluate`."
-            )
+        _refuse_labels(y)
         if isinstance(x, keras.utils.PyDataset):
             self._check(keras.utils.unpack_x_y_sample_weight(x[0])[0])
         elif hasattr(x, "shape"):
@@ -204,14 +201,17 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
 
     def _check(self, x: Any) -> None:
         """Builds the model for images of this size, or refuses another."""
+        shape = tuple(x.shape[1:])
+        if None in shape:
+            return
         if not self.built:
-            self.build((None, *x.shape[1:]))
-        size = int(np.prod(x.shape[1:]))
+            self.build((None, *shape))
+        size = int(np.prod(shape))
         if size != self.input_dim:
             raise ValueError(
                 f"The model was built for images of {self.input_dim} numbers. "
-                f"Received: images of shape {tuple(x.shape[1:])}, which are "
-                f"{size} numbers. Resize them, or make a new model."
+                f"Received: images of shape {shape}, which are {size} "
+                "numbers. Resize them, or make a new model."
             )
 
     presets = builtin_presets("LearnedRuleModel")
@@ -255,6 +255,15 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         """Rebuilds the model with its rule."""
         rule = keras.saving.deserialize_keras_object(config["rule"])
         return cls(**{**config, "rule": rule})
+
+
+def _refuse_labels(y: Any) -> None:
+    if y is not None:
+        raise ValueError(
+            "The rule learns without labels: `y` must be None. "
+            f"Received: y of type {type(y).__name__}. Pass labels to "
+            "`evaluate`."
+        )
 
 
 class FewShotProbe(keras.callbacks.Callback):

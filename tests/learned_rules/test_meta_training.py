@@ -229,6 +229,22 @@ def test_evolution_estimates_from_the_whole_life(evolving):
             np.testing.assert_allclose(gradient, expected, atol=2e-3)
 
 
+def test_batches_of_other_shapes_are_refused(backpropagating):
+    model = at(backpropagating, 0.0)
+    (batches,) = Batches([0])[0]
+
+    def refused(batches, message):
+        with pytest.raises(ValueError, match=message):
+            model.compute_losses((batches,), training=False)
+
+    refused(batches[:1], "Received: 1 of them")
+    refused(batches[::-1], r"Received: shape \(3, 1, 5, 6\)")
+    narrow = {**batches[0], "query": batches[0]["query"][..., :5]}
+    refused((narrow, batches[1]), r"`query` of group 0 .* \(2, 6, 5\)")
+    lacking = {k: v for k, v in batches[1].items() if k != "restart"}
+    refused((batches[0], lacking), r"group 1 must have .*'restart'")
+
+
 def test_bad_arguments_are_refused():
     rule = kf.LocalUpdateRule(units=(4,), top_units=(3,), embedding_dim=8)
     with pytest.raises(ValueError, match="Received: an embedding of 7"):

@@ -72,6 +72,18 @@ def test_predict_is_the_perceptron_with_its_activation(name, function):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+class Fixed(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
 class Kept(kf.LearnedRuleModel):
     """Keeps what `compute_losses` gave last."""
 
@@ -134,6 +146,18 @@ def test_evaluate_and_the_callback_tell_the_few_shot_accuracy():
         (lambda m: m.fit(images(), np.zeros(24)), ValueError, "y of type"),
         (lambda m: m.fit(images()[:, :2]), ValueError, r"shape \(2, 3\)"),
         (lambda m: m.predict(images()[:, :2]), ValueError, r"shape \(2, 3\)"),
+        (lambda m: m(images()[:, :2]), ValueError, r"shape \(2, 3\)"),
+        # Twice as many numbers would be twice as many images.
+        (
+            lambda m: m(np.zeros((4, 6, 3))),
+            ValueError,
+            r"shape \(6, 3\)",
+        ),
+        (
+            lambda m: m.fit(Fixed((images(), np.zeros(24))), verbose=0),
+            ValueError,
+            "y of type",
+        ),
         (
             lambda m: m.evaluate(images(6), np.arange(6) % 3, ways=3, shots=2),
             ValueError,

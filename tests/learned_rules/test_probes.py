@@ -73,6 +73,9 @@ def test_an_average_of_equal_models_is_the_model():
     ("changes", "message"),
     [
         ({"ways": 6}, "Received: ways=6"),
+        ({"ways": 1}, "Received: ways=1"),
+        ({"shots": 0}, "Received: shots=0"),
+        ({"trials": 0}, "Received: trials=0"),
         ({"shots": 30}, "Received: shots=30, and a class of 30 examples"),
         ({"y": np.zeros(3)}, "Received: 150 examples in x and 3 labels"),
     ],

@@ -1,0 +1,62 @@
+"""What tasks a meta-training has, and what its batches must be."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class TaskGroup(NamedTuple):
+    """Base models of one shape that learn side by side, a task each.
+
+    Attributes:
+        input_dim: Number of inputs.
+        units: Sizes of the layers, the embedding last.
+        num_tasks: Number of base models.
+    """
+
+    input_dim: int
+    units: Sequence[int]
+    num_tasks: int
+
+
+def check_batches(batches: Any, groups: Sequence[TaskGroup]) -> None:
+    """Raises an error unless there is a batch of its shapes for each group.
+
+    Args:
+        batches: Dicts, as `MetaTraining` takes them.
+        groups: Those of the meta-training.
+    """
+    if len(batches) != len(groups):
+        raise ValueError(
+            f"A batch must have a dict for each group, {len(groups)}. "
+            f"Received: {len(batches)} of them"
+        )
+    for number, (batch, group) in enumerate(zip(batches, groups, strict=True)):
+        tasks, inputs = group.num_tasks, group.input_dim
+        wanted: dict[str, tuple] = {
+            "inputs": (None, tasks, None, inputs),
+            "support": (tasks, None, inputs),
+            "query": (tasks, None, inputs),
+            "support_targets": (tasks, None, None),
+            "query_targets": (tasks, None, None),
+            "restart": (tasks,),
+        }
+        for name, expected in wanted.items():
+            if name not in batch:
+                raise ValueError(
+                    f"The dict of group {number} must have {list(wanted)}. "
+                    f"Received: {sorted(batch)}"
+                )
+            shape = tuple(batch[name].shape)
+            if not _fits(shape, expected):
+                raise ValueError(
+                    f"`{name}` of group {number} must be of shape {expected}, "
+                    "where None stands for any number. Received: shape "
+                    f"{shape}"
+                )
+
+
+def _fits(shape: tuple, expected: tuple) -> bool:
+    """Whether no size that is known is another one than expected."""
+    return len(shape) == len(expected) and all(
+        None in (a, b) or a == b for a, b in zip(shape, expected, strict=True)
+    )
