@@ -26,6 +26,8 @@ class Roles:
         series: Columns that tell one series from another.
         target: Columns to forecast.
         known: Columns that are known ahead.
+        static: Columns that stay the same in each series, which are not used:
+            each series is fitted on its own.
         unused: The others.
     """
 
@@ -33,6 +35,7 @@ class Roles:
     series: tuple[str, ...]
     target: tuple[str, ...]
     known: tuple[str, ...]
+    static: tuple[str, ...]
     unused: tuple[str, ...]
 
     def describe(self):
@@ -44,6 +47,7 @@ class Roles:
                 "series": self.series,
                 "target": self.target,
                 "known": self.known,
+                "static": self.static,
                 "unused": self.unused,
             }.items()
             if columns
@@ -148,13 +152,15 @@ def find_roles(columns, settings):
     time = settings.time or _find_time(columns, taken)
     left = [name for name in columns if name not in taken | {time}]
     if settings.series is None:
-        series = tuple(n for n in left if numbers(columns[n]) is None)
-        named = [n for n in left if n.lower() in _SERIES and n not in series]
-        series += tuple(named)
+        series = _find_series(columns, time, left)
         left = [name for name in left if name not in series]
-    target = settings.target or _find_target(columns, left)
-    unused = tuple(name for name in left if name not in target)
-    roles = Roles(time, tuple(series), target, settings.known, unused)
+    codes = _codes(columns, series)
+    static = [n for n in left if _is_static(columns[n], codes)]
+    likely = [n for n in left if n not in static or n.lower() in _TARGETS]
+    target = settings.target or _find_target(columns, likely or left)
+    static = tuple(name for name in static if name not in target)
+    unused = tuple(n for n in left if n not in {*target, *static})
+    roles = Roles(time, tuple(series), target, settings.known, static, unused)
     _check_apart(roles)
     return roles
 
@@ -193,6 +199,47 @@ def _find_time(columns, taken):
     )
 
 
+def _find_series(columns, time, left):
+    """Columns of text that tell series apart, and those named as if they did.
+
+    Those of text are left out, without which no time stands twice, where they
+    go back and forth in time, as the weather does, or only describe a series.
+    """
+    found = [name for name in left if numbers(columns[name]) is None]
+    named = [n for n in left if n.lower() in _SERIES]
+    found += [name for name in named if name not in found]
+    times = parse_times(columns[time])
+    if times is None:
+        return tuple(found)
+    for name in [x for x in found[::-1] if x not in named]:
+        rest = [x for x in found if x != name]
+        codes, both = _codes(columns, rest), _codes(columns, [*rest, name])
+        if len(set(zip(codes, times.tolist(), strict=True))) < len(codes):
+            continue
+        ordered = both[np.lexsort((times, codes))]
+        blocks = 1 + np.count_nonzero(ordered[1:] != ordered[:-1])
+        comes_back = blocks > len(set(both))
+        if comes_back or (rest and _is_static(columns[name], codes)):
+            found = rest
+    return tuple(found)
+
+
+def _codes(columns, names):
+    """Numbers `(rows,)`: equal where all these columns are."""
+    rows = len(next(iter(columns.values())))
+    keys: dict = {}
+    parts = [columns[name] for name in names] or [[""] * rows]
+    texts = (tuple(x.strip() for x in row) for row in zip(*parts, strict=True))
+    return np.array([keys.setdefault(text, len(keys)) for text in texts])
+
+
+def _is_static(texts, codes):
+    """Whether a column has one value in each series, however it is missing."""
+    pairs = zip(codes.tolist(), (x.strip() for x in texts), strict=True)
+    seen = {pair for pair in pairs if pair[1].lower() not in MISSING}
+    return 0 < len(seen) <= len({code for code, _ in seen})
+
+
 def _find_target(columns, left):
     numeric = [name for name in left if numbers(columns[name]) is not None]
     named = [name for name in numeric if name.lower() in _TARGETS]
@@ -201,9 +248,14 @@ def _find_target(columns, left):
     if len(named) == 1:
         return tuple(named)
     if not numeric:
+        odd = [
+            f" {name!r} is of text, such as {columns[name][0]!r}."
+            for name in columns
+            if name.lower() in _TARGETS and numbers(columns[name]) is None
+        ]
         raise RecipeError(
             "No column of numbers is left to forecast. "
-            f"Received: columns {', '.join(columns)}."
+            f"Received: columns {', '.join(columns)}.{''.join(odd)}"
         )
     raise RecipeError(
         "Several columns of numbers could be the target. Name those to "

@@ -49,6 +49,25 @@ def test_columns_have_the_roles_that_they_look_like():
     assert panel.frequency.labels([panel.series[1].start]) == ["2020-04"]
 
 
+def test_columns_that_describe_a_series_or_its_days_tell_none_apart():
+    table = long_table((30, 30))
+    table["units"] = table.pop("sales")
+    table["area"] = [120] * 30 + [300] * 30
+    table["kind"] = ["large", "small"] * 30
+    table["city"] = ["Ulm"] * 60
+    panel, roles = panel_of(table)
+    assert (roles.series, roles.target) == (("shop",), ("units",))
+    assert (roles.static, roles.unused) == (("area", "city"), ("kind",))
+    assert [len(one.values) for one in panel.series] == [30, 30]
+    # A column that tells two series apart although no time stands twice.
+    one_by_one = long_table((30,))
+    one_by_one["shop"][15:] = ["another"] * 15
+    assert len(panel_of(one_by_one)[0].series) == 2
+    # What has the name of a target is one, also where it never changes.
+    constant = {**long_table((30,)), "sales": [0] * 30, "price": range(30)}
+    assert panel_of(constant)[1].target == ("sales",)
+
+
 def test_times_between_rows_are_missing_steps_and_order_does_not_matter():
     table = long_table((30,))
     kept = [i for i in range(30) if i not in (4, 5, 20)]
@@ -78,6 +97,7 @@ def test_empty_targets_at_the_end_are_the_future_of_what_is_known():
         ({"sales": ["many"] * 30}, {"target": ("sales",)}, "'many' in 30 of"),
         ({"sales": [""] * 30}, {}, "'shop 0' with none: all are missing"),
         ({"sales": [1, 2] + [""] * 28}, {}, "4 observed values"),
+        ({"sales": ["1,2"] * 30}, {}, "'sales' is of text, such as '1,2'"),
         ({"month": months(29) + months(1)}, {}, "2020-01.* 2 times"),
         ({"month": ["soon"] * 30}, {}, "No column holds times"),
         (
