@@ -62,6 +62,7 @@ def mnist(path):
 
 
 HELD_OUT = {"digits": (8, digits), "MNIST": (14, mnist)}
+CHOICES = "letters"
 
 
 def accuracies(features, labels, ways, shots, trials, penalty, seed=1):
@@ -171,6 +172,13 @@ def main():
     )
     parser.add_argument("--letters", default="runs/rule/glyphs.npz")
     parser.add_argument("--mnist", help="an .npz file")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        choices=[*HELD_OUT, CHOICES],
+        default=list(HELD_OUT),
+        help="what is scored; letters are those held out for choices",
+    )
     parser.add_argument("--units", type=int, nargs="+", default=[256])
     parser.add_argument("--updates", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
@@ -181,15 +189,17 @@ def main():
     settings = {"rule": load_rule(*given.rule), "units": tuple(given.units)}
     settings["updates"] = given.updates
     data = load_glyphs(given.letters)
-    for name, (side, load) in HELD_OUT.items():
+    for name in given.data:
+        side, load = HELD_OUT.get(name, (8, None))
+        choice = choice_set(data, side)
         try:
-            held_out = load(given.mnist)
+            held_out = load(given.mnist) if load else choice
         except RecipeError as error:
             print(f"{name}: skipped. {error}", file=sys.stderr)
             continue
         entries = []
         for entry in rows(
-            choice_set(data, side),
+            choice,
             held_out,
             settings,
             range(given.seeds),

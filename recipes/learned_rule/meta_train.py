@@ -14,7 +14,7 @@ import numpy as np
 
 import keras_fivo as kf
 from recipes.learned_rule import glyphs, tasks
-from recipes.storage import atomic_path
+from recipes.storage import atomic_path, read_json
 
 RULE = dict(
     units=(16,),
@@ -25,8 +25,8 @@ RULE = dict(
 )
 # Weights that merge the terms of a change, before meta-training. A random
 # search of 110 tries found them on letters for meta-training, from Hebbian
-# changes and decorrelation alone: from the published .1, where a change is no
-# more than a whisper, gradients take hours to get there.
+# changes and decorrelation alone, as `search` does: from the published .1,
+# where a change is no more than a whisper, gradients take hours to get there.
 MERGE = {
     "0_order": -1.0,
     "1_order": -0.6,
@@ -41,7 +41,7 @@ MERGE = {
     "sqr_upper_symm": 2.9,
     "w_base": 4.6,
 }
-GROUPS = ((64, (96,), 1), (64, (64, 64), 1))
+SHAPES = ((64, (96,), 1), (64, (64, 64), 1))
 PENALTY = 10.0
 
 
@@ -73,27 +73,35 @@ def make_stream(data, groups, seed, num_updates, start=0):
     )
 
 
-def new_rule():
-    """The slim rule, before meta-training."""
+def new_rule(merge=None):
+    """The slim rule, before meta-training.
+
+    Args:
+        merge: Weights by term, a file of them, or None: `MERGE`.
+    """
     rule = kf.LocalUpdateRule(**RULE)
-    merge = [MERGE[name] for name in rule.kernel_change.term_names]
-    rule.kernel_change.coefficients.assign(merge)
+    names = rule.kernel_change.term_names
+    if isinstance(merge, str | pathlib.Path):
+        kinds = dict.fromkeys(names, (int, float))
+        merge = read_json(merge, "a file of `search`", kinds)
+    merge = merge or MERGE
+    rule.kernel_change.coefficients.assign([merge[name] for name in names])
     return rule
 
 
-def new_model(seed, first=None, units=None, penalty=PENALTY):
+def new_model(seed, first=None, shapes=SHAPES, penalty=PENALTY, merge=None):
     """A meta-training that begins.
 
     Args:
         seed: int.
         first: `.keras` file of another meta-training, whose rule this one
             begins with; None: `new_rule`.
-        units: Sizes of the layers of the one base model; None: `GROUPS`.
+        shapes: Inputs, units and number of base models of each shape.
         penalty: That of the ridge regression.
+        merge: As for `new_rule`.
     """
     keras.utils.set_random_seed(seed)
-    rule = keras.saving.load_model(first).rule if first else new_rule()
-    shapes = GROUPS if units is None else [(64, tuple(units), 1)]
+    rule = keras.saving.load_model(first).rule if first else new_rule(merge)
     groups = [kf.TaskGroup(*shape) for shape in shapes]
     return kf.MetaTraining(rule, groups, penalty=penalty, seed=seed)
 
@@ -172,8 +180,13 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--penalty", type=float, default=PENALTY)
     parser.add_argument("--units", type=int, nargs="+")
-    parser.add_argument("--first", help="a meta.keras to begin with")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--first", help="a meta.keras to begin with")
+    begin.add_argument("--merge", help="a merge.json to begin with")
     options = vars(parser.parse_args())
+    units = options.pop("units")
+    if units:
+        options["shapes"] = [(64, tuple(units), 1)]
     train(**options)
 
 

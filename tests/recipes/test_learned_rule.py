@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 import keras_fivo as kf
+from recipes import storage
 from recipes.errors import FileError, RecipeError
 from recipes.learned_rule import (
     evaluate,
     glyphs,
     meta_train,
     methods,
+    search,
     speed,
     tasks,
     transfer,
@@ -133,9 +135,68 @@ def test_the_table_has_a_row_for_each_method():
     assert lines[-1].startswith("| raw pixels | 1.000 ± 0.000 |")
 
 
+def test_the_letters_of_choices_can_be_scored(monkeypatch, capsys):
+    data = letters(4 * 8 * 30)
+    data["letter"] = np.arange(960) // 8 % 43
+    monkeypatch.setattr(evaluate, "load_glyphs", lambda _: data)
+    monkeypatch.setattr(evaluate, "CELLS", ((5, 1),))
+    command = ["evaluate", "--data", "letters", "--trials", "4"]
+    monkeypatch.setattr("sys.argv", [*command, "--methods", "raw pixels"])
+    evaluate.main()
+    out = capsys.readouterr().out
+    images, _, labels = evaluate.choice_set(data, 8)
+    penalty, _ = evaluate.best_penalty(methods.flat(images), labels, 5, 1)
+    expected = evaluate.accuracies(
+        methods.flat(images), labels, 5, 1, 4, penalty
+    )
+    assert out.startswith("letters\n")
+    assert f"| raw pixels | {expected.mean():.3f} ±" in out
+
+
 def test_held_out_images_that_are_missing_are_told():
     with pytest.raises(RecipeError, match="Received: path='nowhere'"):
         evaluate.mnist("nowhere")
+
+
+def test_a_search_keeps_what_lowers_the_objective():
+    def objective(merge):
+        tried.append(merge)
+        return np.sum((merge - target) ** 2)
+
+    tried, target = [], np.arange(12.0)
+    objective.names = meta_train.new_rule().kernel_change.term_names
+    found = list(search.search(objective, 300, seed=2))
+    numbers, losses, merges = zip(*found, strict=True)
+    assert numbers[0] == 0 and merges[0]["hebb"] == 25.0
+    assert merges[0]["rbf"] == 1.0
+    assert list(losses) == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0] / 2
+    assert losses[-1] == min(np.sum((t - target) ** 2) for t in tried)
+    assert list(merges[-1].values()) == tried[numbers[-1]].tolist()
+    again = list(search.search(objective, 300, seed=2))
+    assert again == found
+
+
+@pytest.mark.one_backend
+def test_a_search_tries_weights_on_the_same_base_models():
+    objective = search.Objective(letters(), 1, num_tasks=1, num_updates=2)
+    losses = [objective(meta_train.MERGE)]
+    losses.append(objective(np.full(12, 0.1)))
+    losses.append(objective(meta_train.MERGE))
+    assert losses[0] == losses[2] != losses[1]
+    assert np.isfinite(losses).all()
+
+
+def test_meta_training_begins_with_what_a_search_wrote(tmp_path):
+    merge = dict.fromkeys(meta_train.MERGE, 2.5) | {"hebb": 7}
+    storage.write_json(tmp_path / "merge.json", merge)
+    change = meta_train.new_rule(tmp_path / "merge.json").kernel_change
+    found = keras.ops.convert_to_numpy(change.coefficients)
+    expected = [merge[name] for name in change.term_names]
+    np.testing.assert_array_equal(found, expected)
+    (tmp_path / "merge.json").write_text('{"hebb": 3}')
+    with pytest.raises(FileError, match="Received: path="):
+        meta_train.new_rule(tmp_path / "merge.json")
 
 
 def test_a_rule_of_several_files_is_their_mean(tmp_path):
