@@ -79,6 +79,12 @@ class StochasticVolatilityCell(LatentCell):
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights: the place where a cell of one's own does."""
         check_num_features(self.num_features, observation_dim)
+        if control_dim:
+            raise ValueError(
+                "A StochasticVolatilityCell reads no controls, and nothing "
+                "that is made into them. "
+                f"Received: data with {control_dim} controls"
+            )
         starts = {
             "mu": 0.0,
             # Inverses of the sigmoid and of the softplus.

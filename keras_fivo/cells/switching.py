@@ -105,7 +105,7 @@ class SwitchingCell(LatentCell):
         **kwargs: Any,
     ) -> None:
         self.num_regimes = check_count("num_regimes", num_regimes)
-        self.order = check_count("order", order) if order else 0
+        self.order = check_count("order", order, least=0)
         if not 0 < persistence < 1:
             raise ValueError(
                 "`persistence` must lie in (0, 1). "

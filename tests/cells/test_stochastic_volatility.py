@@ -79,3 +79,9 @@ def test_paths_are_sampled_backwards_and_a_forecast_widens():
 def test_what_cannot_be_is_refused(options, received):
     with pytest.raises(ValueError, match=f"Received: {received}"):
         kf.StochasticVolatilityCell(**options)
+
+
+def test_controls_that_would_go_unread_are_refused():
+    shapes = {"observations": (2, 5, 1), "controls": (2, 5, 3)}
+    with pytest.raises(ValueError, match="Received: data with 3 controls"):
+        kf.StochasticVolatilityCell().build(shapes)

@@ -78,7 +78,8 @@ def test_embedded_series_are_the_same_as_controls_by_hand(controls):
     assert_same([past[0]], [past[1]])
 
 
-def test_steps_and_the_exported_step_take_the_series(backend_name):
+@pytest.mark.one_backend
+def test_steps_and_the_exported_step_take_the_series():
     made, _ = pair()
     static, _ = with_static()
     del static["lengths"]
