@@ -57,7 +57,7 @@ def load_glyphs(path):
         return {k: file[k] for k in file.files}
 
 
-def make_stream(data, groups, seed, num_updates, start=0):
+def make_stream(data, groups, seed, num_updates):
     """Batches of letters, and of clusters in every seventh life."""
     train, _ = tasks.split(data)
     letters = tasks.Glyphs({k: v[train] for k, v in data.items()})
@@ -69,7 +69,6 @@ def make_stream(data, groups, seed, num_updates, start=0):
         horizons=(1, 3),
         batch_size=32,
         seed=seed,
-        start=start,
     )
 
 
@@ -145,10 +144,11 @@ def train(
         model.optimizer.build(model.trainable_variables)
         _write(model, file)
     start = int(model.optimizer.iterations)
-    stream = make_stream(data, model.groups, seed, num_updates, start)
+    stream = make_stream(data, model.groups, seed, num_updates)
     begin = time.process_time()
     while used < minutes * 60 and (updates is None or start < updates):
-        logs = model.fit(stream, verbose=0).history
+        stream.start = start
+        logs = model.fit(stream, shuffle=False, verbose=0).history
         used, begin = used + time.process_time() - begin, time.process_time()
         start = int(model.optimizer.iterations)
         row = {

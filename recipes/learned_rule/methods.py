@@ -43,7 +43,8 @@ def random_initialisation(unlabelled, images, units, seed, rule, **_):
 def learned_rule(unlabelled, images, units, seed, rule, updates, **changes):
     """A base model that a rule has trained."""
     model = kf.LearnedRuleModel(rule, units, seed=seed, **changes)
-    model.fit(Batches(flat(unlabelled), updates, seed), verbose=0)
+    batches = Batches(flat(unlabelled), updates, seed)
+    model.fit(batches, shuffle=False, verbose=0)
     return model.predict(flat(images))
 
 

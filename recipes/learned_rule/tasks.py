@@ -80,6 +80,9 @@ class Clusters:
 class TaskStream(keras.utils.PyDataset):
     """Batches of `MetaTraining`; batch i is a function of the seed and i.
 
+    A base model lives for several of them, which must come in their order:
+    `fit` needs `shuffle=False`.
+
     Args:
         groups: List of `TaskGroup`; inputs are squares.
         kinds: List of pairs: what makes tasks, and how often.
@@ -89,7 +92,8 @@ class TaskStream(keras.utils.PyDataset):
         horizons: Least and most batches that a base model lives.
         batch_size: Number of unlabelled examples in an update.
         seed: int.
-        start: Number of batches that were seen before.
+        start: Number of batches that were seen before. An attribute of that
+            name may be set between epochs.
     """
 
     def __init__(
@@ -112,9 +116,6 @@ class TaskStream(keras.utils.PyDataset):
 
     def __len__(self):
         return self.num_updates
-
-    def on_epoch_end(self):
-        self.start += self.num_updates
 
     def __getitem__(self, index):
         position = self.start + index

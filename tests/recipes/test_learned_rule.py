@@ -1,5 +1,7 @@
 """Tasks of meta-training."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -197,6 +199,44 @@ def test_meta_training_begins_with_what_a_search_wrote(tmp_path):
     (tmp_path / "merge.json").write_text('{"hebb": 3}')
     with pytest.raises(FileError, match="Received: path="):
         meta_train.new_rule(tmp_path / "merge.json")
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on_without_loss(tmp_path, monkeypatch):
+    monkeypatch.setattr(meta_train, "load_glyphs", lambda _: letters())
+
+    def train(run, updates):
+        meta_train.train(
+            tmp_path / run,
+            minutes=9,
+            num_updates=2,
+            updates=updates,
+            shapes=((64, (3,), 1),),
+        )
+        with np.load(tmp_path / run / f"rule_{updates:06d}.npz") as file:
+            return [file[name] for name in file.files]
+
+    seen, item = [], tasks.TaskStream.__getitem__
+
+    def get(stream, index):
+        seen.append(stream.start + index)
+        return item(stream, index)
+
+    monkeypatch.setattr(tasks.TaskStream, "__getitem__", get)
+    whole, first = train("whole", 6), train("killed", 4)
+    # Lives follow each other, whatever Keras does with epochs.
+    assert list(dict.fromkeys(seen)) == [0, 1, 2, 3, 4, 5]
+    # Killed while it wrote the next one.
+    (tmp_path / "killed" / "beside.keras").write_bytes(b"half")
+    last = train("killed", 6)
+    for a, b in zip(last, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(np.any(a != b) for a, b in zip(first, last, strict=True))
+    log = (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in log]
+    assert [row["updates"] for row in rows] == [2, 4, 6]
+    seconds = [row["cpu_seconds"] for row in rows]
+    assert seconds == sorted(seconds)
 
 
 def test_a_rule_of_several_files_is_their_mean(tmp_path):
