@@ -1,8 +1,10 @@
 """Batches and data sets in the forms that Keras takes."""
 
+import copy
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -49,7 +51,7 @@ def checked(data: Any, sample_weight: Any, check: Callable) -> Any:
                 "A data set must yield its weights itself. Received: "
                 f"sample_weight with x of type {type(data).__name__}"
             )
-        first, data = first_batch(data)
+        first, data = first_batch(_in_tuples(data))
         check(first)
         return data
     if sample_weight is None and isinstance(data, dict):
@@ -157,6 +159,29 @@ def first_batch(data: Any) -> tuple[Any, Any]:
             f"Received: a tuple of length {len(first)}"
         )
     return inputs, rest
+
+
+@dataclass(frozen=True)
+class _InTuple:
+    """A `collate_fn` whose batches are tuples; workers can pickle it."""
+
+    collate: Callable
+
+    def __call__(self, items: Any) -> Any:
+        batch = self.collate(items)
+        return batch if isinstance(batch, list | tuple) else (batch,)
+
+
+def _in_tuples(data: Any) -> Any:
+    """A `DataLoader` as Keras can read it, and other data as they are.
+
+    Keras makes a tuple of what a loader yields: a tensor comes apart into its
+    sequences, and a dict into its names, but on PyTorch.
+    """
+    if hasattr(data, "collate_fn"):
+        data = copy.copy(data)
+        data.collate_fn = _InTuple(data.collate_fn)
+    return data
 
 
 def _put_back(head: Any, rest: Iterator) -> Iterator:

@@ -110,6 +110,16 @@ def test_batches_of_a_data_loader_may_be_lists(backend_name):
     assert_same(weights(made), weights(other), 0)
 
 
+def test_a_data_loader_yields_tensors_or_dicts():
+    torch = pytest.importorskip("torch")
+    observations = data(controls=False)["observations"]
+    rows, made = torch.tensor(observations), model()
+    expected = made.predict(observations, batch_size=3, verbose=0)
+    for dataset in (rows, [{"observations": row} for row in rows]):
+        loader = torch.utils.data.DataLoader(dataset, batch_size=3)
+        assert_same(made.predict(loader, verbose=0), expected, 0)
+
+
 def test_bucketed_sequences_of_unequal_lengths_train():
     generator = np.random.default_rng(0)
     sequences = [
