@@ -74,9 +74,8 @@ class Speech(Recipe[SpeechData]):
         "samples less the mean of train, by its deviation."
     )
     limits = (
-        "It whispers: samples have the formants and pauses of digits, and no "
-        "voice; a listener is sure of a digit in less than half of them. It "
-        "knows six speakers and ten words, at 8 kHz. It must not be "
+        "It whispers: samples have the formants and pauses of speech, and no "
+        "voice; most are no words. It knows six speakers and ten words, at 8 kHz. It must not be "
         "used to tell who speaks."
     )
     sample_settings = SampleSettings(
