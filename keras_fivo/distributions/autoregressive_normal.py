@@ -15,9 +15,10 @@ class AutoregressiveNormal(Distribution):
 
         r_d = sum_k a_k r_{d-k} + scale_d e_d,    e_d ~ Normal(0, 1),
 
-    for k from 1 to the order: linear prediction within the event. `log_prob`
-    is exact, takes as many products of entries as the order, and costs no
-    determinant, as the matrix of r to e is triangular.
+    for k from 1 to the order: linear prediction within the event. The a_k are
+    told by reflection coefficients, of which any between -1 and 1 make a
+    stable process, and which a lattice filter takes as they are. `log_prob`
+    needs no determinant, as r is a triangular function of e.
 
     Being a joint density, it has no log density of some entries without the
     others: masks of entries are refused.
@@ -26,37 +27,38 @@ class AutoregressiveNormal(Distribution):
         loc: `(rows, entries)`. Means.
         scale: `(rows, entries)`. Standard deviations of an entry given those
             before it, positive.
-        coefficients: `(rows, order)`. The a_k, of the entry just before
-            first.
+        reflections: `(rows, order)`. Between -1 and 1; 0 for independent
+            entries.
 
     Reference:
-        Makhoul, 1975, "Linear Prediction: A Tutorial Review".
+        Makhoul, 1975, "Linear Prediction: A Tutorial Review"; Itakura and
+        Saito, 1971, "Digital Filtering Techniques for Speech Analysis and
+        Synthesis" (the lattice).
     """
 
-    parameter_names = ("loc", "scale", "coefficients")
+    parameter_names = ("loc", "scale", "reflections")
 
-    def __init__(
-        self, loc: Tensor, scale: Tensor, coefficients: Tensor
-    ) -> None:
+    def __init__(self, loc: Tensor, scale: Tensor, reflections: Tensor) -> None:
         self.loc = loc
         self.scale = scale
-        self.coefficients = coefficients
+        self.reflections = reflections
 
-    def conditional(self, value: Tensor) -> Normal:
-        """The density of each entry given those of `value` before it."""
-        residual = value - self.loc
-        order, entries = self.coefficients.shape[-1], value.shape[-1]
-        # (rows, order + entries): residual[d - k] is at order + d - k
-        padded = ops.pad(residual, ((0, 0), (order, 0)))
-        predicted = self.loc
-        for k in range(1, order + 1):
-            lagged = padded[:, order - k : order - k + entries]
-            predicted = predicted + self.coefficients[:, k - 1 : k] * lagged
-        return Normal(predicted, self.scale)
+    def innovations(self, value: Tensor) -> Tensor:
+        """What those before an entry do not predict of it, `scale * e`."""
+        forward = backward = value - self.loc
+        for m in range(self.reflections.shape[-1]):
+            # f_m = f_{m-1} - k_m b_{m-1}, b_m = b_{m-1} - k_m f_{m-1}, where
+            # b is of one entry before.
+            before = ops.pad(backward[:, :-1], ((0, 0), (1, 0)))
+            k = self.reflections[:, m : m + 1]
+            forward, backward = forward - k * before, before - k * forward
+        return forward
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
         """Log density of each entry given those before, in nats."""
-        return self.conditional(value).entry_log_prob(value)
+        return Normal(ops.zeros_like(self.scale), self.scale).entry_log_prob(
+            self.innovations(value)
+        )
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log density of each row, `(rows,)`, in nats.
@@ -104,11 +106,31 @@ class AutoregressiveNormal(Distribution):
 
     def _solve(self, driven: Tensor) -> Tensor:
         """The residuals r of `(rows, entries, columns)` of scaled noise."""
-        entries, order = self.scale.shape[-1], self.coefficients.shape[-1]
+        entries, order = self.scale.shape[-1], self.reflections.shape[-1]
         # Row d of I - A has -a_k in column d - k.
         lags = np.arange(entries)[:, None] - np.arange(entries)
         inside = ((lags >= 1) & (lags <= order)).astype("float32")
         places = np.clip(lags - 1, 0, order - 1).reshape(-1)
-        taken = ops.take(self.coefficients, places, axis=-1)
+        coefficients = prediction_coefficients(self.reflections)
+        taken = ops.take(coefficients, places, axis=-1)
         band = ops.multiply(ops.reshape(taken, (-1, entries, entries)), inside)
         return ops.solve_triangular(ops.eye(entries) - band, driven, lower=True)
+
+
+def prediction_coefficients(reflections: Tensor) -> Tensor:
+    """Coefficients of a filter from its reflection coefficients.
+
+    Durbin's recursion: from order m - 1 to m, a_m = k_m and
+    a_j = a_j - k_m a_{m-j}. All |k| < 1 make a stable process.
+
+    Args:
+        reflections: `(rows, order)`, between -1 and 1.
+
+    Returns:
+        `(rows, order)`, the coefficient of the entry just before first.
+    """
+    found = reflections[:, :1]
+    for m in range(1, reflections.shape[-1]):
+        k = reflections[:, m : m + 1]
+        found = ops.concatenate([found - k * ops.flip(found, axis=-1), k], -1)
+    return found

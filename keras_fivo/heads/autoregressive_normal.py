@@ -17,9 +17,9 @@ class AutoregressiveNormalHead(ScaledHead):
     """A signal's samples, each predicted linearly by those before it.
 
     For waveforms: the network gives, besides a mean and a scale for each
-    entry, one filter for the event, as reflection coefficients between -1
-    and 1, so that the process is stable whatever the weights. Entries are in
-    one unit, as the filter is of differences from the mean.
+    entry, one filter for the event, whose process is stable whatever the
+    weights. Entries are in one unit, as the filter is of differences from the
+    mean.
 
     A mask may leave out whole steps, not single entries.
 
@@ -56,32 +56,12 @@ class AutoregressiveNormalHead(ScaledHead):
     def parametrize(self, outputs: Tensor) -> AutoregressiveNormal:
         """First the means, then the raw scales, then the filter."""
         entries = self.event_dim
-        reflections = ops.tanh(outputs[:, 2 * entries :])
         return AutoregressiveNormal(
             self.place(outputs[:, :entries]),
             self.positive(outputs[:, entries : 2 * entries]),
-            prediction_coefficients(reflections),
+            ops.tanh(outputs[:, 2 * entries :]),
         )
 
     def get_config(self) -> dict:
         """Constructor arguments."""
         return {**super().get_config(), "order": self.order}
-
-
-def prediction_coefficients(reflections: Tensor) -> Tensor:
-    """Coefficients of a filter from its reflection coefficients.
-
-    Durbin's recursion: from order m - 1 to m, a_m = k_m and
-    a_j = a_j - k_m a_{m-j}. All |k| < 1 make a stable process.
-
-    Args:
-        reflections: `(rows, order)`, between -1 and 1.
-
-    Returns:
-        `(rows, order)`, the coefficient of the entry just before first.
-    """
-    found = reflections[:, :1]
-    for m in range(1, reflections.shape[-1]):
-        k = reflections[:, m : m + 1]
-        found = ops.concatenate([found - k * ops.flip(found, axis=-1), k], -1)
-    return found

@@ -96,7 +96,7 @@ def _summarize(content: dict[str, Any], run: str) -> None:
         f"  {run}/best.keras                the model, for load_model\n"
         f"  {run}/evaluation-test.json      the bounds\n"
         f"  {run}/samples/rolls.png         continuations, to look at\n"
-        f"  {run}/samples/*.mid             and to listen to\n"
+        f"  {run}/samples/*.wav             and to listen to; *.mid: notes\n"
         f"  {run}/log.csv                   the training\n\n"
         "Next: train for longer, with another bound, or on other data\n\n"
         f"  {this_program()} fit bach minutes=20 bound=iwae\n"

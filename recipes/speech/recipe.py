@@ -75,8 +75,8 @@ class Speech(Recipe[SpeechData]):
     )
     limits = (
         "It whispers: samples have the formants and pauses of speech, and no "
-        "voice; most are no words. It knows six speakers and ten words, at 8 kHz. It must not be "
-        "used to tell who speaks."
+        "voice; most are no words. It knows six speakers and ten words, at 8 "
+        "kHz. It must not be used to tell who speaks."
     )
     sample_settings = SampleSettings(
         num_prefixes=3, prefix_length=8, sample_length=24, num_samples=3

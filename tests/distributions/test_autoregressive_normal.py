@@ -5,7 +5,9 @@ import scipy.stats
 from keras import ops
 
 import keras_fivo as kf
-from keras_fivo.heads.autoregressive_normal import prediction_coefficients
+from keras_fivo.distributions.autoregressive_normal import (
+    prediction_coefficients,
+)
 from tests.distributions.examples import array, tensor
 
 ROWS, ENTRIES = 3, 7
@@ -19,7 +21,7 @@ def parameters(request):
     return {
         "loc": np.float32(rng.normal(size=(ROWS, ENTRIES))),
         "scale": np.float32(rng.uniform(0.3, 2.0, (ROWS, ENTRIES))),
-        "coefficients": array(prediction_coefficients(tensor(reflections))),
+        "reflections": np.float32(reflections),
     }
 
 
@@ -28,11 +30,18 @@ def make(parameters):
     return kf.AutoregressiveNormal(**tensors)
 
 
+def filter_of(parameters, row):
+    """The polynomial that makes innovations of a row."""
+    reflections = tensor(parameters["reflections"][row : row + 1])
+    return np.r_[1.0, -array(prediction_coefficients(reflections))[0]]
+
+
 def covariance(parameters, row):
     """Of the entries of a row, by the response to each noise alone."""
-    filter_of = np.r_[1.0, -parameters["coefficients"][row]]
     driven = np.diag(parameters["scale"][row].astype("float64"))
-    response = scipy.signal.lfilter([1.0], filter_of, driven, axis=0)
+    response = scipy.signal.lfilter(
+        [1.0], filter_of(parameters, row), driven, axis=0
+    )
     return response @ response.T
 
 
@@ -50,16 +59,16 @@ def test_log_prob_is_that_of_a_multivariate_normal(parameters):
 
 def test_sampling_filters_the_noise(parameters):
     noise = np.random.default_rng(1).normal(size=(ROWS, ENTRIES))
-    expected = [
-        loc + scipy.signal.lfilter([1.0], np.r_[1.0, -a], scale * row)
-        for loc, scale, a, row in zip(*parameters.values(), noise, strict=True)
+    driven = parameters["scale"] * noise
+    expected = parameters["loc"] + [
+        scipy.signal.lfilter([1.0], filter_of(parameters, i), driven[i])
+        for i in range(ROWS)
     ]
     distribution = make(parameters)
     found = distribution.sample(tensor(noise))
     np.testing.assert_allclose(array(found), expected, rtol=1e-4, atol=1e-4)
-    back = distribution.conditional(found)
-    innovations = (array(found) - array(back.loc)) / array(back.scale)
-    np.testing.assert_allclose(innovations, noise, rtol=1e-3, atol=1e-3)
+    innovations = array(distribution.innovations(found))
+    np.testing.assert_allclose(innovations, driven, rtol=1e-3, atol=1e-3)
 
 
 def test_marginal_scales_are_those_of_the_covariance(parameters):
@@ -74,10 +83,10 @@ def test_marginal_scales_are_those_of_the_covariance(parameters):
     np.testing.assert_allclose(upper, wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_coefficients_of_zero_leave_independent_entries(parameters):
-    zeros = np.zeros_like(parameters["coefficients"])
+def test_reflections_of_zero_leave_independent_entries(parameters):
+    zeros = np.zeros_like(parameters["reflections"])
     values = tensor(np.random.default_rng(2).normal(size=(ROWS, ENTRIES)))
-    found = make({**parameters, "coefficients": zeros}).log_prob(values)
+    found = make({**parameters, "reflections": zeros}).log_prob(values)
     normal = kf.Normal(tensor(parameters["loc"]), tensor(parameters["scale"]))
     np.testing.assert_allclose(
         array(found), array(normal.log_prob(values)), rtol=1e-6
