@@ -132,6 +132,11 @@ def numbers(texts):
         return None
 
 
+def _not_a_number(texts):
+    """The first text for which `numbers` gives None."""
+    return next(text for text in texts if numbers([text]) is None)
+
+
 def find_roles(columns, settings):
     """Returns the role of each column: as told, or as it looks.
 
@@ -249,7 +254,7 @@ def _find_target(columns, left):
         return tuple(named)
     if not numeric:
         odd = [
-            f" {name!r} is of text, such as {columns[name][0]!r}."
+            f" {name!r} is of text, such as {_not_a_number(columns[name])!r}."
             for name in columns
             if name.lower() in _TARGETS and numbers(columns[name]) is None
         ]

@@ -98,6 +98,7 @@ def test_empty_targets_at_the_end_are_the_future_of_what_is_known():
         ({"sales": [""] * 30}, {}, "'shop 0' with none: all are missing"),
         ({"sales": [1, 2] + [""] * 28}, {}, "4 observed values"),
         ({"sales": ["1,2"] * 30}, {}, "'sales' is of text, such as '1,2'"),
+        ({"sales": ["1", "", "x"] * 10}, {}, "is of text, such as 'x'"),
         ({"month": months(29) + months(1)}, {}, "2020-01.* 2 times"),
         ({"month": ["soon"] * 30}, {}, "No column holds times"),
         (
