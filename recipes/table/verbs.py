@@ -1,6 +1,7 @@
 """What `fit`, `forecast`, `backtest` and `tune` do with a table."""
 
 import datetime
+import shlex
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from recipes.pictures import has_matplotlib
 from recipes.settings.program import this_program
 from recipes.table import backtest, output
 from recipes.table.baselines import check_baselines
-from recipes.table.config import FitSettings
+from recipes.table.config import BacktestSettings, FitSettings
 from recipes.table.data import load
 from recipes.table.ensemble import (
     build_forecaster,
@@ -247,8 +248,13 @@ def run_tune(settings, say=print):
     folder = RunFolder(settings.folder)
     with told_to_the_user():
         write_json(folder.path / "trials.json", rows)
-    usual = FitSettings(data=settings.data).changed(**rows[0]["settings"])
-    words = " ".join(usual.arguments(FitSettings(data=settings.data)))
-    where = f" data_path={settings.data_path}" if settings.data_path else ""
-    say(f"\nTest it: {this_program()} backtest {settings.data}{where} {words}")
+    usual = BacktestSettings(data=settings.data)
+    best = settings.changed(
+        **rows[0]["settings"],
+        run=None,
+        output=None,
+        baselines=usual.baselines,
+    )
+    words = shlex.join(["backtest", settings.data, *best.arguments(usual)])
+    say(f"\nTest it: {this_program()} {words}")
     return rows

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shlex
 
 import numpy as np
 import pytest
@@ -291,6 +292,22 @@ def test_one_command_goes_from_a_file_to_a_forecast(tmp_path, capsys):
     assert "is fitted" in capsys.readouterr().out
     assert main(["evaluate", str(run)]) == 2
     assert "have no bounds" in capsys.readouterr().err
+
+
+def test_a_search_tells_the_whole_command_of_its_test(tmp_path, capsys):
+    path, run = tmp_path / "my sales.csv", tmp_path / "run"
+    months = [f"{2000 + i // 12}-{i % 12 + 1:02d}" for i in range(20)]
+    rows = [f"{month},{i % 5},{i % 3}\n" for i, month in enumerate(months)]
+    path.write_text("month,a,b\n" + "".join(rows))
+    words = ["tune", str(path), "trials=1", f"run={run}", "search=temperature"]
+    given = ["target=b", "known=a", "updates=1", "horizon=2", "origins=1"]
+    given += ["season=1.0", "powers=1.0", "cycles="]
+    assert main([*words, *given]) == 0
+    told = shlex.split(capsys.readouterr().out.partition("Test it:")[2])
+    told = told[told.index("backtest") + 1 :]
+    assert told[0] == "table"
+    told = {word for word in told[1:] if not word.startswith("temperature")}
+    assert told == {f"data_path={path}", *given}
 
 
 def test_nothing_is_written_for_what_cannot_be_forecast(tmp_path, capsys):
