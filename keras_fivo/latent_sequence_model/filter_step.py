@@ -1,4 +1,4 @@
-"""One step of a filter, in a form that other programs can run."""
+"""A filter, or a step of it, in a form that other programs can run."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from keras_fivo.axes import (
     like_rows,
     time_first,
 )
+from keras_fivo.checks import check_count
 from keras_fivo.inference.filtering import can_stream
 from keras_fivo.inputs import STATIC_KEYS, prepare_inputs
 from keras_fivo.latent_sequence_model.onnx_file import tidy
@@ -35,6 +36,11 @@ class FilterStep(keras.Model):
         model: A built `LatentSequenceModel` whose proposal sees no future;
             its `evaluation_bound` is the filter.
         batch_size: Number of sequences, which is fixed.
+        num_steps: Number of observations that are filtered at once, which is
+            fixed too; their arrays then have an axis of time, `(batch, time,
+            ...)`, but for `next_controls` and `forecast_noise`. Steps after
+            the end of a sequence have a mask of zeros. None: one observation,
+            without that axis.
 
     Call arguments:
         inputs: A dict of `observations` `(batch, features)`; `mask` `(batch,
@@ -49,11 +55,14 @@ class FilterStep(keras.Model):
 
     Returns:
         A dict of `log_evidence` `(batch,)`, of all steps so far, in nats;
-        `forecast` `(batch, features)`, the mean of the next observation; and
-        the parts of the new state, `new_state_0`, `new_state_1`, ...
+        `forecast` `(batch, features)`, the mean of the next observation; the
+        parts of the new state, `new_state_0`, `new_state_1`, ...; and with
+        `num_steps` `means` `(batch, time, latent_dim)`, of p(z_t | x_1:t).
     """
 
-    def __init__(self, model: Any, batch_size: int = 1) -> None:
+    def __init__(
+        self, model: Any, batch_size: int = 1, num_steps: int | None = None
+    ) -> None:
         super().__init__(name="filter_step", autocast=False)
         can_stream(model.cell)
         if not model.cell.built:
@@ -66,7 +75,10 @@ class FilterStep(keras.Model):
         self.static_dim = model.static_dim
         self.num_static = sum(model.input_sizes.get("static", []))
         self.bound = model.evaluation_bound
-        self.batch_size = int(batch_size)
+        self.batch_size = check_count("batch_size", batch_size)
+        self.lead: tuple[int, ...] = (self.batch_size,)
+        if num_steps is not None:
+            self.lead = (*self.lead, check_count("num_steps", num_steps))
         self.built = True
 
     def initial_state(self) -> dict[str, np.ndarray]:
@@ -77,7 +89,7 @@ class FilterStep(keras.Model):
         }
 
     def draw(self, seed: Any = None) -> dict[str, np.ndarray]:
-        """Returns random numbers of one step, by the names of the inputs.
+        """Returns random numbers of one call, by the names of the inputs.
 
         Args:
             seed: Integer or seed generator.
@@ -94,15 +106,15 @@ class FilterStep(keras.Model):
 
     def signature(self) -> dict[str, tuple[tuple, str]]:
         """Returns the shape and the dtype of each input by name."""
-        features = (self.batch_size, *self.cell.observation_shape)
+        features = (*self.lead, *self.cell.observation_shape)
         found = {
             "observations": (features, "float32"),
             "mask": (features, "float32"),
         }
         given = self.cell.control_dim - self.static_dim
-        controls = ((self.batch_size, given), "float32")
         if given:
-            found["controls"] = found["next_controls"] = controls
+            found["controls"] = ((*self.lead, given), "float32")
+            found["next_controls"] = ((self.batch_size, given), "float32")
         if self.series_embedding is not None:
             found["series"] = ((self.batch_size,), "int32")
         if self.num_static:
@@ -118,23 +130,33 @@ class FilterStep(keras.Model):
         parts = self.initial_state().items()
         state = {f"new_{name}": x.ndim for name, x in parts}
         features = 1 + len(self.cell.observation_shape)
-        return {"log_evidence": 1, "forecast": features, **state}
+        found = {"log_evidence": 1, "forecast": features, **state}
+        return {**found, "means": 3} if self._has_time else found
+
+    @property
+    def _has_time(self) -> bool:
+        return len(self.lead) == 2
 
     def call(self, inputs: dict) -> dict:
-        """Filters one observation; see the class."""
+        """Filters what is observed; see the class."""
         state = self._state(inputs)
+
+        def over_time(x: Tensor) -> Tensor:
+            return x if self._has_time else ops.expand_dims(x, 1)
+
+        steps = self.lead[1] if self._has_time else 1
         data = {
-            "observations": ops.expand_dims(inputs["observations"], 1),
-            "mask": ops.expand_dims(inputs["mask"] > 0.5, 1),
-            "lengths": ops.ones((self.batch_size,), "int32"),
+            "observations": over_time(inputs["observations"]),
+            "mask": over_time(inputs["mask"] > 0.5),
+            "lengths": ops.full((self.batch_size,), steps, "int32"),
         }
         if "controls" in inputs:
-            data["controls"] = ops.expand_dims(inputs["controls"], 1)
+            data["controls"] = over_time(inputs["controls"])
         data |= {name: inputs[name] for name in STATIC_KEYS if name in inputs}
         data = static_as_controls(data, self.series_embedding)
         noise = Noise(
             **{
-                name: time_first(ops.expand_dims(inputs[f"{name}_noise"], 1))
+                name: time_first(over_time(inputs[f"{name}_noise"]))
                 for name in ("latent", "proposal", "resampling")
                 if f"{name}_noise" in inputs
             }
@@ -142,13 +164,18 @@ class FilterStep(keras.Model):
         prepared = prepare_inputs(data, self.cell.center)
         with backend.unrolled():
             result = self.bound.run(
-                self.cell, prepared, noise, state, keep_paths=False
+                self.cell, prepared, noise, state, keep_paths=self._has_time
             )
             forecast = self._forecast(result.state, inputs)
         found = {
             "log_evidence": result.log_evidence,
             "forecast": forecast,
         }
+        if self._has_time:
+            weights = ops.softmax(result.log_weights, axis=-1)
+            weighed = ops.expand_dims(weights, -1) * result.latents
+            # (batch, time, particles, latent_dim) -> (batch, time, latent_dim)
+            found["means"] = ops.sum(weighed, axis=2)
         state = {name: result.state[name] for name in self._initial()}
         # Each output is a tensor of its own, also where nothing changes.
         new = {f"new_{name}": x + 0 for name, x in _parts(state).items()}
@@ -188,14 +215,18 @@ class FilterStep(keras.Model):
         return ops.full((rows, *self.cell.emission_noise_shape), middle)
 
     def _noise(self) -> dict[str, tuple[tuple, str]]:
-        cell, shape = self.cell, (self.batch_size, self.bound.num_particles)
-        latent = ((*shape, *cell.noise_shape), cell.noise)
-        found = {"latent_noise": latent, "forecast_noise": latent}
+        cell = self.cell
+        shape = (self.bound.num_particles, *cell.noise_shape)
+        found = {
+            "latent_noise": ((*self.lead, *shape), cell.noise),
+            "forecast_noise": ((self.batch_size, *shape), cell.noise),
+        }
         sources = self.bound.sources(cell, 1, self.batch_size)
         kinds = {"proposal": "normal", "resampling": "uniform"}
         for name in kinds.keys() & sources.keys():
-            parts = tuple(sources[name].shape[1:])
-            found[f"{name}_noise"] = (parts, kinds[name])
+            # Of one step, (time, batch, ...).
+            parts = tuple(sources[name].shape[2:])
+            found[f"{name}_noise"] = ((*self.lead, *parts), kinds[name])
         return found
 
     def _initial(self) -> dict:
@@ -217,22 +248,28 @@ def _parts(state: dict) -> dict[str, Tensor]:
 
 
 def export_step(
-    model: Any, filepath: Any, file_format: str, batch_size: int, **kwargs: Any
+    model: Any,
+    filepath: Any,
+    file_format: str,
+    batch_size: int,
+    num_steps: int | None,
+    **kwargs: Any,
 ) -> FilterStep:
-    """Writes the step of a model's filter as a SavedModel or an ONNX file.
+    """Writes a model's filter, or its step, as a SavedModel or an ONNX file.
 
     Args:
         model: A built `LatentSequenceModel`.
         filepath: Folder, or file, to write.
         file_format: `"tf_saved_model"` or `"onnx"`.
         batch_size: Number of sequences.
+        num_steps: Number of observations, or None; see `FilterStep`.
         **kwargs: Likewise for `keras.Model.export`.
 
     Raises:
         ValueError: Where Keras cannot write that format.
         ImportError: Where it needs a package that is not installed.
     """
-    step = FilterStep(model, batch_size)
+    step = FilterStep(model, batch_size, num_steps)
     signature = {
         name: keras.layers.InputSpec(shape=shape, dtype=dtype, name=name)
         for name, (shape, dtype) in step.signature().items()

@@ -230,20 +230,25 @@ class LatentSequenceModel(GeneratingModel):
         filepath: Any,
         format: str = "tf_saved_model",
         batch_size: int = 1,
+        num_steps: int | None = None,
         **kwargs: Any,
     ) -> FilterStep:
-        """Writes the step of the filter for programs without Keras.
+        """Writes the filter, or its step, for programs without Keras.
 
         State, observation and noise go in; the new state, the log evidence
         and the mean of the next observation come out: see `FilterStep`, which
-        this returns, for the names and for the first state. A step is small:
-        give onnxruntime one thread, `SessionOptions.intra_op_num_threads = 1`.
+        this returns, for the names and for the first state. With `num_steps`
+        so many observations go in at once. A step is small: give onnxruntime
+        one thread, `SessionOptions.intra_op_num_threads = 1`.
 
         Args:
             filepath: Folder, or file, to write.
             format: `"tf_saved_model"`, on TensorFlow and JAX; or `"onnx"`, on
                 PyTorch with onnxscript, on TensorFlow with tf2onnx.
             batch_size: Number of sequences, which is fixed.
+            num_steps: Number of observations of a whole filter, whose steps
+                are written out one after the other: the file grows with it.
+                None: a step.
             **kwargs: Likewise for `keras.Model.export`.
 
         Raises:
@@ -251,7 +256,9 @@ class LatentSequenceModel(GeneratingModel):
                 needs later observations.
             ImportError: Where it needs a package that is not installed.
         """
-        return export_step(self, filepath, format, batch_size, **kwargs)
+        return export_step(
+            self, filepath, format, batch_size, num_steps, **kwargs
+        )
 
     def smooth(
         self,

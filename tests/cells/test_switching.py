@@ -77,7 +77,10 @@ def enumerated(cell, inputs):
     return np.array(log_evidence), smoothed
 
 
-@pytest.mark.parametrize(("order", "controls"), [(0, False), (2, True)])
+@pytest.mark.parametrize(
+    ("order", "controls"),
+    [pytest.param(0, False, marks=pytest.mark.one_backend), (2, True)],
+)
 def test_exact_answers_are_those_of_a_sum_over_all_paths(order, controls):
     cell, inputs = built(order=order, controls=controls), irregular(controls)
     found = cell.exact(inputs)
@@ -95,7 +98,10 @@ def test_exact_answers_are_those_of_a_sum_over_all_paths(order, controls):
     )
 
 
-@pytest.mark.parametrize("bound", [kf.ELBO(), kf.IWAE(2)])
+@pytest.mark.parametrize(
+    "bound",
+    [kf.ELBO(), pytest.param(kf.IWAE(2), marks=pytest.mark.one_backend)],
+)
 def test_without_resampling_bounds_are_exact_with_the_smoothing_proposal(bound):
     cell, inputs = built(proposal="exact_smoothing"), irregular()
     exact = numpy(cell.exact(inputs).log_evidence)
@@ -132,6 +138,7 @@ def test_the_filter_is_unbiased_and_its_weights_do_not_move_with_the_draw():
     assert 0 < closer.mean() < 0.5 * gap
 
 
+@pytest.mark.one_backend
 def test_smoothing_gives_the_probabilities_of_regimes():
     cell, inputs = built(), irregular()
     exact = numpy(cell.exact(inputs).smoothed)

@@ -11,6 +11,7 @@ from tests.latent_sequence_model.models import model
 from tests.reference.examples import data, numpy, randomize, vrnn
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("bound", [kf.IWAE(3), kf.FIVO(3, criterion="always")])
 def test_steps_are_those_of_the_model_on_the_same_noise(bound):
     made = model(controls=True, evaluation_bound=bound)
@@ -54,6 +55,58 @@ def test_steps_are_those_of_the_model_on_the_same_noise(bound):
     assert np.all((out["forecast"] > 0) & (out["forecast"] < 1))
 
 
+@pytest.mark.one_backend
+@pytest.mark.parametrize("bound", [kf.IWAE(3), kf.FIVO(3, criterion="always")])
+def test_a_whole_filter_is_that_of_the_model_on_the_same_noise(bound):
+    made = model(controls=True, evaluation_bound=bound)
+    found = data(lengths=False, mask="entries")
+    steps = 4
+    whole = FilterStep(made, batch_size=3, num_steps=steps)
+    noise, state = whole.draw(seed=0), whole.initial_state()
+    inputs = {
+        "observations": found["observations"][:, :steps],
+        "mask": found["mask"][:, :steps].astype("float32"),
+        "controls": found["controls"][:, :steps],
+        "next_controls": found["controls"][:, steps],
+        **noise,
+        **state,
+    }
+    assert {k: x.shape for k, x in inputs.items()} == {
+        k: tuple(shape) for k, (shape, _) in whole.signature().items()
+    }
+    out = numpy(whole(inputs))
+    ranks = {name: value.ndim for name, value in out.items()}
+    assert ranks == whole.output_ranks()
+    given = {
+        name: noise[f"{name}_noise"]
+        for name in ("latent", "resampling")
+        if f"{name}_noise" in noise
+    }
+    part = {
+        k: found[k][:, :steps] for k in ("observations", "mask", "controls")
+    }
+    result = made.filter({**part, "lengths": [steps] * 3}, noise=given)
+    np.testing.assert_allclose(
+        out["log_evidence"], numpy(result.log_evidence), 1e-5, 1e-5
+    )
+    weights = numpy(keras.ops.softmax(result.log_weights, -1))[..., None]
+    expected = np.sum(weights * numpy(result.latents), axis=2)
+    np.testing.assert_allclose(out["means"], expected, 1e-4, 1e-5)
+    # Two halves, the state of the first passed on, are the whole.
+    half, parts = FilterStep(made, batch_size=3, num_steps=2), state
+    for start in (0, 2):
+        cut = {
+            k: x[:, start : start + 2]
+            for k, x in inputs.items()
+            if k in {"observations", "mask", "controls"}
+            or (k in noise and k != "forecast_noise")
+        }
+        each = numpy(half({**inputs, **cut, **parts}))
+        parts = {k: each[f"new_{k}"] for k in parts}
+    for name in ("log_evidence", "forecast"):
+        np.testing.assert_allclose(each[name], out[name], 1e-5, 1e-5)
+
+
 def test_what_cannot_stream_or_has_no_weights_is_refused():
     cell = kf.VRNNCell(1, 2, proposal="smoothing")
     with pytest.raises(ValueError, match="Received: proposal="):
@@ -64,22 +117,23 @@ def test_what_cannot_stream_or_has_no_weights_is_refused():
 
 # Of Keras, which writes it by jax2tf.
 @pytest.mark.filterwarnings("ignore:The `native_serialization`")
-def test_a_saved_model_gives_the_same(tmp_path, backend_name):
+@pytest.mark.parametrize("num_steps", [None, 3])
+def test_a_saved_model_gives_the_same(num_steps, tmp_path, backend_name):
     made = model(evaluation_bound=kf.FIVO(2))
     path = str(tmp_path / "step")
     if backend_name == "torch":
         with pytest.raises((ValueError, ImportError)):
-            made.export(path, verbose=False)
+            made.export(path, num_steps=num_steps, verbose=False)
         return
     if backend_name == "jax":
         pytest.importorskip("tensorflow")
-    step = made.export(path, verbose=False)
+    step = made.export(path, num_steps=num_steps, verbose=False)
     assert (tmp_path / "step" / "saved_model.pb").is_file()
     if backend_name != "tensorflow":
         return  # Keras reads it back there alone.
     inputs = {
-        "observations": np.ones((1, 3), "float32"),
-        "mask": np.ones((1, 3), "float32"),
+        "observations": np.ones((*step.lead, 3), "float32"),
+        "mask": np.ones((*step.lead, 3), "float32"),
         **step.draw(seed=0),
         **step.initial_state(),
     }
@@ -138,6 +192,35 @@ def test_an_onnx_file_is_small_and_runs_as_keras_does(tmp_path, backend_name):
         parts.values(), keras.tree.flatten(numpy(final)), strict=True
     ):
         np.testing.assert_allclose(mine, theirs, 1e-4, 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_file_of_a_whole_filter_runs_as_keras_does(
+    tmp_path, backend_name
+):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    if backend_name != "torch":
+        pytest.skip("Keras needs tf2onnx elsewhere")
+    made = model(evaluation_bound=kf.FIVO(2))
+    path = str(tmp_path / "filter.onnx")
+    whole = made.export(path, "onnx", num_steps=5, verbose=False)
+    inputs = {
+        "observations": np.eye(5, 3, dtype="float32")[None],
+        "mask": np.ones((1, 5, 3), "float32"),
+        **whole.draw(seed=0),
+        **whole.initial_state(),
+    }
+    session = runtime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    taken = {i.name for i in session.get_inputs()}
+    fed = {k: x for k, x in inputs.items() if k in taken}
+    found = dict(zip(names, session.run(names, fed), strict=True))
+    expected = numpy(whole(inputs))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, 1e-4, 1e-5)
 
 
 def test_outputs_in_another_order_keep_their_names(tmp_path):

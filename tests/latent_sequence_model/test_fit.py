@@ -120,6 +120,7 @@ def test_a_data_loader_yields_tensors_or_dicts():
         assert_same(made.predict(loader, verbose=0), expected, 0)
 
 
+@pytest.mark.one_backend
 def test_bucketed_sequences_of_unequal_lengths_train():
     generator = np.random.default_rng(0)
     sequences = [

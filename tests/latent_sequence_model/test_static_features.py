@@ -51,7 +51,9 @@ def pair(controls=True):
     return made, other
 
 
-@pytest.mark.parametrize("controls", [False, True])
+@pytest.mark.parametrize(
+    "controls", [pytest.param(False, marks=pytest.mark.one_backend), True]
+)
 def test_embedded_series_are_the_same_as_controls_by_hand(controls):
     made, other = pair(controls)
     static, plain = with_static(controls)
@@ -117,6 +119,7 @@ def test_steps_and_the_exported_step_take_the_series():
         np.testing.assert_allclose(one, expected, 1e-5, 1e-5)
 
 
+@pytest.mark.one_backend
 def test_vectors_are_trained_and_saved(tmp_path):
     made, _ = pair(controls=False)
     static, _ = with_static(controls=False)

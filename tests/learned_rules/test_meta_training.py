@@ -183,6 +183,7 @@ def test_the_gradient_is_that_of_finite_differences(backpropagating):
     assert slope == pytest.approx(np.sum(gradient * direction), rel=0.1)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["backpropagating", "evolving"])
 def test_a_saved_training_goes_on_as_the_other_would(tmp_path, name, request):
     model = at(request.getfixturevalue(name), 1e-3)
@@ -197,6 +198,7 @@ def test_a_saved_training_goes_on_as_the_other_would(tmp_path, name, request):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.one_backend
 def test_evolution_estimates_from_the_whole_life(evolving):
     """Two batches of one life, against unrolls by a loop."""
     model = at(evolving, 1.0)

@@ -181,6 +181,7 @@ def test_bad_arguments_are_refused():
         kf.LearnedRuleModel(rule(embedding_dim=8), (7, 5))
 
 
+@pytest.mark.one_backend
 def test_the_shipped_rule_learns_digits_better_than_chance_did():
     """One label a class, against the base model that it began with."""
     datasets = pytest.importorskip("sklearn.datasets")

@@ -81,6 +81,7 @@ def test_several_base_models_learn_as_each_alone():
             np.testing.assert_allclose(a[i], b, atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_the_backward_matrices_move_as_the_kernels_or_by_themselves():
     base, x = kf.initial_base(8, (7, 5), seed=0), examples(6, 8)
     same = slim_rule().changes(base, x).base
@@ -127,6 +128,7 @@ def test_a_rule_is_rebuilt_from_its_config():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.one_backend
 def test_a_rule_that_mixes_units_refuses_other_embeddings():
     rule = slim_rule(embedding_dim=4)
     x = examples(6, 8)
