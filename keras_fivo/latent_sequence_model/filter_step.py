@@ -130,8 +130,8 @@ class FilterStep(keras.Model):
         parts = self.initial_state().items()
         state = {f"new_{name}": x.ndim for name, x in parts}
         features = 1 + len(self.cell.observation_shape)
-        found = {"log_evidence": 1, "forecast": features, **state}
-        return {**found, "means": 3} if self._has_time else found
+        means = {"means": 3} if self._has_time else {}
+        return {"log_evidence": 1, "forecast": features, **means, **state}
 
     @property
     def _has_time(self) -> bool:
