@@ -129,7 +129,7 @@ def test_traced_updates_equal_plain_ones(cell, bound, programs):
     "options",
     [
         pytest.param({"num_iterations": 2}, id="joint", marks=SLOW),
-        pytest.param({"second_order": True}, id="second_order"),
+        pytest.param({"second_order": True}, id="second_order", marks=SLOW),
         pytest.param({"objective": "em"}, id="em", marks=SLOW),
         pytest.param({"objective": "em", "online": True}, id="online"),
     ],

@@ -208,6 +208,7 @@ def joint_normal(steps):
     return np.kron(mean, loading) + np.tile([0.0, 1.0], steps), covariance
 
 
+@pytest.mark.one_backend
 def test_forecasts_given_a_known_column_are_the_exact_conditional_ones():
     steps, horizon = 3, 3
     generator = np.random.default_rng(0)
