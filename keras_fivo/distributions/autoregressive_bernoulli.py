@@ -4,11 +4,13 @@ from typing import Any
 
 from keras import ops
 
-from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.distributions.distribution import (
+    AutoregressiveDistribution,
+)
 from keras_fivo.types import Tensor
 
 
-class AutoregressiveBernoulli(Distribution):
+class AutoregressiveBernoulli(AutoregressiveDistribution):
     """A joint distribution of binary entries, factored in their order.
 
     Entry d is 1 with the log odds `logits[d] + (relu(hidden + x @
@@ -16,11 +18,10 @@ class AutoregressiveBernoulli(Distribution):
     are masked so that only x before d counts. `log_prob` is exact and takes
     three products of matrices; sampling goes entry by entry.
 
-    Being a joint density, it has no log density of some entries without the
-    others: masks of entries are refused. A mode or a mean that is exact
-    would need all 2^D values: `mode` takes the more probable value entry by
-    entry, and `mean` is the probability of each entry along that path, not
-    the marginal one; for marginals, average samples.
+    A mode or a mean that is exact would need all 2^D values: `mode` takes
+    the more probable value entry by entry, and `mean` is the probability of
+    each entry along that path, not the marginal one; for marginals, average
+    samples.
 
     Args:
         logits: `(rows, entries)`. Log odds before the dependence.
@@ -62,21 +63,6 @@ class AutoregressiveBernoulli(Distribution):
         """Log probability of each entry given those before, in nats."""
         logits = self.conditional_logits(value)
         return value * logits - ops.softplus(logits)
-
-    def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log probability of each row, `(rows,)`, in nats.
-
-        Raises:
-            ValueError: If a mask is given.
-        """
-        if mask is not None:
-            raise ValueError(
-                "AutoregressiveBernoulli is a joint density: single entries "
-                "cannot be left out. Pass a mask of whole steps, (batch, "
-                "time), or use an emission with independent entries. "
-                f"Received: mask of shape {tuple(mask.shape)}"
-            )
-        return super().log_prob(value)
 
     def sample(self, noise: Tensor) -> Tensor:
         """1 where uniform noise lies below the conditional probability."""

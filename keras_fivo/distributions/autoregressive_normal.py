@@ -3,12 +3,14 @@
 import numpy as np
 from keras import ops
 
-from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.distributions.distribution import (
+    AutoregressiveDistribution,
+)
 from keras_fivo.distributions.normal import Normal
 from keras_fivo.types import Tensor
 
 
-class AutoregressiveNormal(Distribution):
+class AutoregressiveNormal(AutoregressiveDistribution):
     """Entries in an order, as the samples of a signal, each row a process.
 
     With r_d = x_d - loc_d, and r = 0 before the first entry,
@@ -19,9 +21,6 @@ class AutoregressiveNormal(Distribution):
     told by reflection coefficients, of which any between -1 and 1 make a
     stable process, and which a lattice filter takes as they are. `log_prob`
     needs no determinant, as r is a triangular function of e.
-
-    Being a joint density, it has no log density of some entries without the
-    others: masks of entries are refused.
 
     Args:
         loc: `(rows, entries)`. Means.
@@ -59,21 +58,6 @@ class AutoregressiveNormal(Distribution):
         return Normal(ops.zeros_like(self.scale), self.scale).entry_log_prob(
             self.innovations(value)
         )
-
-    def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log density of each row, `(rows,)`, in nats.
-
-        Raises:
-            ValueError: If a mask is given.
-        """
-        if mask is not None:
-            raise ValueError(
-                "AutoregressiveNormal is a joint density: single entries "
-                "cannot be left out. Pass a mask of whole steps, (batch, "
-                "time), or use an emission with independent entries. "
-                f"Received: mask of shape {tuple(mask.shape)}"
-            )
-        return super().log_prob(value)
 
     def sample(self, noise: Tensor) -> Tensor:
         """The process that standard Normal noise drives."""

@@ -124,6 +124,29 @@ class Distribution:
         return type(self)(**chosen, **self.constants)
 
 
+class AutoregressiveDistribution(Distribution):
+    """A density of entries each of which depends on those before it.
+
+    It has no log density of some entries without the others: masks of
+    entries are refused.
+    """
+
+    def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log density of each row, `(rows,)`, in nats.
+
+        Raises:
+            ValueError: If a mask is given.
+        """
+        if mask is not None:
+            raise ValueError(
+                f"{type(self).__name__} is a joint density: single entries "
+                "cannot be left out. Pass a mask of whole steps, (batch, "
+                "time), or use an emission with independent entries. "
+                f"Received: mask of shape {tuple(mask.shape)}"
+            )
+        return super().log_prob(value)
+
+
 def sum_entries(entries: Tensor) -> Tensor:
     """Sums all axes but the first."""
     if len(entries.shape) == 1:

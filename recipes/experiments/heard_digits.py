@@ -46,7 +46,7 @@ class HeardSettings(TrainedSettings):
 def run(settings: HeardSettings) -> None:
     """Trains the classifier on recordings, and lets it listen."""
     with told_to_the_user():
-        require("The classifier", "video", "sklearn")
+        require("The classifier", "audio", "sklearn")
     import keras
 
     from recipes.speech.sampling import to_samples

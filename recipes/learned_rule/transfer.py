@@ -11,6 +11,7 @@ the same rule, seeds and trials, are not measured again.
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import pathlib
@@ -20,6 +21,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from keras import ops
 
 import keras_fivo as kf
 from recipes.errors import RecipeError, reading
@@ -225,6 +227,9 @@ def main():
     table, seconds = Rows(given.out), 0.0
     settings = {"seeds": given.seeds, "trials": given.trials}
     settings["source"] = " ".join(given.rule)
+    values = [np.asarray(ops.convert_to_numpy(x)) for x in rule.weights]
+    content = b"".join(value.tobytes() for value in values)
+    settings["weights"] = hashlib.sha256(content).hexdigest()[:16]
     for name, (side, load) in evaluate.HELD_OUT.items():
         try:
             held_out = load(given.mnist)
