@@ -87,7 +87,7 @@ class _File(io.FileIO):
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """What an archive holds, by the name of the array."""
+    """Returns what an archive holds, by the name of the array."""
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name = entry.filename.removesuffix(".npy")
@@ -100,7 +100,7 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    """An array, once its header is seen to agree with the archive."""
+    """Returns an array, once its header is seen to agree with the archive."""
     with archive.open(entry) as file:
         version = np.lib.format.read_magic(file)
         shape, _, dtype = _HEADERS[version](file)

@@ -95,7 +95,7 @@ def last_active(values: Tensor, active: Tensor) -> Tensor:
 
 
 def any_entry(observed: Tensor, num_leading: int = 1) -> Tensor:
-    """Tells of which observations anything is there.
+    """Tells which observations have an entry that is there.
 
     Args:
         observed: Bool, the leading axes, then those of an observation, if any.

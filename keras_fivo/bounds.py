@@ -258,7 +258,7 @@ class ELBO(Bound):
         self.analytic_kl = bool(analytic_kl)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "analytic_kl": self.analytic_kl}
 
 

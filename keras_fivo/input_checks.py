@@ -9,7 +9,7 @@ from keras_fivo.inputs import as_dict
 
 
 def as_arrays(data: Any) -> dict:
-    """A dict of NumPy arrays of one batch of inputs.
+    """Returns a dict of NumPy arrays of one batch of inputs.
 
     Raises:
         TypeError: For a list of sequences, or what is no array of numbers.
@@ -187,7 +187,7 @@ def _check_controls(
 
 
 def check_sample_weight(sample_weight: Any, arrays: dict) -> np.ndarray:
-    """One finite weight of 0 or more for each sequence.
+    """Returns one finite weight of 0 or more for each sequence.
 
     Raises:
         ValueError: If they are not.
@@ -223,14 +223,14 @@ def _widened(steps: np.ndarray, shape: tuple) -> np.ndarray:
 
 
 def any_entry(observed: np.ndarray) -> np.ndarray:
-    """Tells of which steps anything is observed, `(batch, time)`."""
+    """Tells in which steps anything is observed, `(batch, time)`."""
     return np.any(observed, axis=tuple(range(2, observed.ndim)))
 
 
 def observed_entries(
     arrays: dict, nan_is_missing: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Observations with zeros for what is missing, and where they are.
+    """Returns observations, zero where missing, and where they are.
 
     Args:
         arrays: As from `check_inputs`.
@@ -244,7 +244,7 @@ def observed_entries(
 
 
 def lengths_of(arrays: dict, nan_is_missing: bool) -> np.ndarray:
-    """The number of steps of each sequence, `(batch,)`; see `prepare_inputs`.
+    """Returns the number of steps of each sequence, `(batch,)`.
 
     Args:
         arrays: As from `check_inputs`.

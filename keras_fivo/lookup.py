@@ -9,7 +9,7 @@ import keras
 def find(
     identifier: Any, known: Mapping[str, Any], base: type, argument: str
 ) -> Any:
-    """An object of class `base`, given as itself, a name or its config.
+    """Finds an object of class `base`: itself, by name or by its config.
 
     Args:
         identifier: An object, a name in `known`, or a serialized object.
@@ -42,7 +42,7 @@ def find(
 def typed(
     given: Any, kind: type, argument: str, absent: tuple = (None,)
 ) -> Any:
-    """A part as it was given, or rebuilt from its configuration.
+    """Returns a part as it was given, or rebuilt from its configuration.
 
     Args:
         given: An object, its configuration, or one of `absent`.
@@ -77,7 +77,7 @@ class _Itself:
 
 
 def key_of(value: Any) -> Any:
-    """A dictionary key: equal for two objects only if they do the same.
+    """Makes a key of a dict, equal for two objects only if they do the same.
 
     The configuration would not do: a class may not have written its own.
 
@@ -100,7 +100,7 @@ class Configurable:
     """Saved and rebuilt by the arguments of its constructor."""
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {}
 
     @classmethod

@@ -12,7 +12,7 @@ from keras_fivo.types import SeedLike
 
 
 def spread_seed(seed: int | None, purpose: str = "") -> int | None:
-    """A seed far from those of other seeds, and of other purposes.
+    """Returns a seed far from those of other seeds, and of other purposes.
 
     On PyTorch the seed of the n-th draw is the generator's seed plus n:
     neighbouring seeds would share noise.
@@ -28,7 +28,7 @@ def spread_seed(seed: int | None, purpose: str = "") -> int | None:
 
 
 def stream(seed: SeedLike, purpose: str) -> SeedLike:
-    """The seed of one of several independent draws.
+    """Returns the seed of one of several independent draws.
 
     Drawn with one and the same integer, all of them would share their bits.
 
@@ -43,7 +43,7 @@ def stream(seed: SeedLike, purpose: str) -> SeedLike:
 
 
 def seed_generator(seed: Any, purpose: str = "", argument: str = "seed") -> Any:
-    """A `SeedGenerator` for a user's seed.
+    """Returns a `SeedGenerator` for a user's seed.
 
     Raises:
         TypeError: If the seed is not an integer.

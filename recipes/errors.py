@@ -58,7 +58,7 @@ def reading(path, expected, advice="Get the file again."):
 
 
 def describe(error):
-    """The kind of an error and the beginning of its message, in one line.
+    """Tells the kind of an error and how its message begins, in one line.
 
     What a hostile file made a parser say may be long, or hold characters that
     change a terminal.

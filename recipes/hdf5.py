@@ -38,7 +38,7 @@ def limited_memory(num_bytes=2**28):
 
 
 def plain_datasets(group, num_bytes, seen=None):
-    """The data sets of a group and of all groups in it.
+    """Returns the data sets of a group and of all groups in it.
 
     Args:
         group: `h5py.Group`.

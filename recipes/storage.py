@@ -19,7 +19,7 @@ MAX_JSON_BYTES = 2**24
 
 
 def cache_folder(cache_dir=None):
-    """The folder of files that can be made again.
+    """Returns the folder of files that can be made again.
 
     Args:
         cache_dir: Path. Default: the environment variable

@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import re
 import sys
 
 import pytest
@@ -55,6 +56,8 @@ OPTIONAL = {"latent_sequence_model": {"onnx"}}
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 50
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# A verb in the third person, and no noun in the plural: "Samples of ...".
+VERB = re.compile(r"[A-Z][a-z-]*s\b(?! (of|whose)\b)")
 
 
 def imported_names(node: ast.AST) -> list[str]:
@@ -136,6 +139,18 @@ def node_faults(tree: ast.Module, part: str) -> list[tuple[ast.AST, str]]:
     return [(node, fault) for node, fault in faults if fault]
 
 
+def summary_faults(tree: ast.Module) -> list[str]:
+    """Functions, but for properties, whose summary starts with no verb."""
+    return [
+        f"{node.lineno}: the summary of {node.name} must start with a verb"
+        for node in ast.walk(tree)
+        if isinstance(node, FUNCTIONS)
+        and (text := ast.get_docstring(node))
+        and not any("property" in ast.unparse(d) for d in node.decorator_list)
+        and not VERB.match(text)
+    ]
+
+
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of a function without its docstring."""
     lines = (function.end_lineno or 0) - function.lineno + 1
@@ -147,6 +162,8 @@ def library_faults(source: str, part: str) -> list[str]:
     """Every fault of a file of `part`, by line."""
     tree = ast.parse(source)
     faults = [f"{n.lineno}: {fault}" for n, fault in node_faults(tree, part)]
+    if part != "backend":
+        faults += summary_faults(tree)
     if len(source.splitlines()) > MAX_FILE_LINES:
         faults.append(f"{len(source.splitlines())} lines: split the file")
     names = [n for node in ast.walk(tree) for n in imported_names(node)]
@@ -159,7 +176,7 @@ def library_faults(source: str, part: str) -> list[str]:
 def recipe_faults(source: str, public: set[str]) -> list[str]:
     """Uses of `keras_fivo` in a recipe beyond its public names."""
     tree = ast.parse(source)
-    faults, aliases = [], set()
+    faults, aliases = summary_faults(tree), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             aliases |= {
@@ -261,6 +278,8 @@ def test_recipes_use_public_names_only():
         ("heads", "assert 1", "assert"),
         ("heads", "def f():\n" + "    x = 1\n" * 50, "51 lines"),
         ("heads", "x = 1\n" * 351, "351 lines"),
+        ("heads", 'def f():\n    """The mean."""', "start with a verb"),
+        ("heads", 'def f():\n    """Means of it."""', "start with a verb"),
         ("__init__", "from keras_fivo.elsewhere import x", "unknown"),
     ],
 )
@@ -277,7 +296,11 @@ def test_the_check_sees(part, source, fault):
         ("smc", "from keras_fivo.types import Tensor"),
         ("backend", "import jax\nname = 'jax'"),
         ("heads", "'jax'\nx = 'runs on jax'"),
-        ("heads", 'def f():\n    """A\n' + "    b\n" * 60 + '    """'),
+        ("heads", 'def f():\n    """Gives\n' + "    b\n" * 60 + '    """'),
+        (
+            "heads",
+            'class A:\n    @property\n    def f(self):\n        """A."""',
+        ),
         ("__init__", "from keras_fivo.bounds import ELBO as ELBO"),
     ],
 )

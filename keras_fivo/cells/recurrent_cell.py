@@ -155,7 +155,7 @@ class RecurrentCell(LatentCell):
         return self.add_weight(name=name, shape=(1, size), initializer="zeros")
 
     def initial_recurrent_state(self, rows: int) -> Nested:
-        """The RNN's state before the first step: zeros, or weights."""
+        """Returns the RNN's state before the first step: zeros, or weights."""
         states = self.recurrence.initial_state(rows)
         if not self.learned_initial_state:
             return states

@@ -109,7 +109,7 @@ class StochasticVolatilityCell(LatentCell):
             self.mu.assign(2.0 * np.log(deviation))
 
     def sizes(self) -> Sizes:
-        """The proposal reads two numbers of each observation."""
+        """Returns the sizes: a proposal reads two numbers of each x_t."""
         base = super().sizes()
         return Sizes(
             features=base.features,
@@ -122,7 +122,7 @@ class StochasticVolatilityCell(LatentCell):
     def encode(
         self, inputs: dict, observed_state: dict
     ) -> tuple[dict, Nested, dict]:
-        """The standardised observation, and the log of its square."""
+        """Returns the standardised observation, and the log of its square."""
         past, observations, observed_state = super().encode(
             inputs, observed_state
         )
@@ -136,14 +136,14 @@ class StochasticVolatilityCell(LatentCell):
         return past, present, observed_state
 
     def initial_distribution(self, past: dict) -> Distribution:
-        """The stationary law of the latent."""
+        """Returns the stationary law of the latent."""
         phi, sigma = self._phi_and_sigma()
         scale = sigma / ops.sqrt(1.0 - ops.square(phi))
         rows = ops.zeros((ops.shape(past["step"])[0], self.num_features))
         return Normal(rows + self.mu, rows + scale)
 
     def transition_distribution(self, context: Nested) -> Distribution:
-        """p(z_t | z_{t-1})."""
+        """Returns p(z_t | z_{t-1})."""
         phi, sigma = self._phi_and_sigma()
         loc = self.mu + phi * (context - self.mu)
         return Normal(loc, ops.broadcast_to(sigma, ops.shape(loc)))
@@ -151,14 +151,14 @@ class StochasticVolatilityCell(LatentCell):
     def emission_distribution(
         self, context: Nested, embedded: Tensor
     ) -> Distribution:
-        """p(x_t | z_t)."""
+        """Returns p(x_t | z_t)."""
         center = ops.broadcast_to(self.center, ops.shape(embedded))
         # Squares of what is beyond would leave float32, and gradients too.
         half = ops.clip(embedded / 2, -_LARGEST, _LARGEST)
         return Normal(center, ops.exp(half))
 
     def emission_context(self, context: Nested) -> Nested:
-        """Nothing: the latent is all that it takes."""
+        """Returns nothing: the latent is all that the emission takes."""
         return {}
 
     def _phi_and_sigma(self) -> tuple[Tensor, Tensor]:
@@ -171,7 +171,7 @@ class StochasticVolatilityCell(LatentCell):
         return {k: ops.convert_to_numpy(x) for k, x in found.items()}
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = super().get_config()
         for name in ("latent_dim", "emission"):
             del config[name]

@@ -102,7 +102,7 @@ class StructuralCell(LinearGaussianCell):
         super().build_parts(observation_dim, control_dim)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = super(LinearGaussianCell, self).get_config()
         for name in ("latent_dim", "emission"):
             del config[name]
@@ -224,7 +224,7 @@ class StructuralWeights(ChainWeights):
         return ops.expand_dims(self.units()[1], -1) * self.raw_controls
 
     def noise_scale(self, kind: str) -> Tensor:
-        """Standard deviations of a noise in those of the data, `(features,)`.
+        """Returns the deviations of a noise by those of the data, per feature.
 
         Args:
             kind: `level`, `slope`, `season` or `observation`.
@@ -232,7 +232,7 @@ class StructuralWeights(ChainWeights):
         return ops.softplus(self.raw_scales[kind]) + _SMALLEST
 
     def factor(self, name: str, step: Tensor | None = None) -> Tensor:
-        """The Cholesky factor of a covariance, which is diagonal."""
+        """Returns the Cholesky factor of a covariance, which is diagonal."""
         if name == "emission_covariance":
             return ops.diag(self.units()[1] * self.noise_scale("observation"))
         if name == "initial_covariance":
@@ -245,7 +245,7 @@ class StructuralWeights(ChainWeights):
 def _block(
     season: int | None, num_harmonics: int | None
 ) -> tuple[np.ndarray, list[str]]:
-    """Transition of one feature but for the slope, and what its latents are."""
+    """Returns the transition of one feature less its slope, and its latents."""
     count = 0 if season is None else season // 2
     if num_harmonics is not None:
         if season is None or not 1 <= num_harmonics <= count:

@@ -161,7 +161,7 @@ class SwitchingCell(LatentCell):
     def encode(
         self, inputs: dict, observed_state: dict
     ) -> tuple[dict, Nested, dict]:
-        """Previous observations; log p(x_t | z_t) of each regime."""
+        """Returns previous observations; log p(x_t | z_t) of each regime."""
         centred = self.standardize(inputs["observations"])
         past, _, _ = super().encode(inputs, observed_state)
         if self.order:
@@ -192,7 +192,7 @@ class SwitchingCell(LatentCell):
         return past, ops.sum(density, axis=-1), observed_state
 
     def _of_regimes(self, past: dict) -> tuple[Tensor, Tensor]:
-        """Mean and scale of x_t in each regime, `(..., regimes, features)`."""
+        """Returns mean and scale of x_t, `(..., regimes, features)`."""
         loc, scale = self.intercept, self._scales()
         if self.order:
             previous = ops.expand_dims(past["previous"], -3)
@@ -292,7 +292,7 @@ class SwitchingCell(LatentCell):
         return self._regimes(log_emission)
 
     def _regimes(self, log_emission: Tensor) -> RegimeResult:
-        """Forward and backward, from log p(x_t | z_t) `(time, batch, ...)`."""
+        """Runs back and forth over log p(x_t | z_t) `(time, batch, ...)`."""
         log_transition = self._log_transition()
         messages = regime_messages(log_transition, log_emission)
         initial = ops.log_softmax(self.initial_logits, axis=-1)
@@ -334,7 +334,7 @@ class SwitchingCell(LatentCell):
         return {k: ops.convert_to_numpy(x) for k, x in found.items()}
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = super().get_config()
         for name in ("latent_dim", "emission", "twist"):
             del config[name]

@@ -49,7 +49,7 @@ class AutoregressiveBernoulli(AutoregressiveDistribution):
         return {"kernels": self.kernels}
 
     def conditional_logits(self, value: Tensor) -> Tensor:
-        """Log odds of each entry given those of `value` before it."""
+        """Returns log odds of each entry given those of `value` before it."""
         hidden = ops.relu(
             self.hidden + ops.matmul(value, self.kernels["input"])
         )
@@ -60,12 +60,12 @@ class AutoregressiveBernoulli(AutoregressiveDistribution):
         )
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of each entry given those before, in nats."""
+        """Returns the log probability of each entry given those before."""
         logits = self.conditional_logits(value)
         return value * logits - ops.softplus(logits)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """1 where uniform noise lies below the conditional probability."""
+        """Gives 1 where uniform noise is below the conditional probability."""
         return self._run(noise)[0]
 
     @property
@@ -79,7 +79,7 @@ class AutoregressiveBernoulli(AutoregressiveDistribution):
         return self._run(ops.full_like(self.logits, 0.5))[1]
 
     def _run(self, thresholds: Tensor) -> tuple[Any, Any]:
-        """Values and conditional probabilities, `(rows, entries)` each."""
+        """Returns values and conditional probabilities, `(rows, entries)`."""
         entries = int(self.logits.shape[-1])
         places = ops.eye(entries, dtype=self.logits.dtype)
         output = ops.transpose(self.kernels["output"])

@@ -43,7 +43,7 @@ class AutoregressiveNormal(AutoregressiveDistribution):
         self.reflections = reflections
 
     def innovations(self, value: Tensor) -> Tensor:
-        """What those before an entry do not predict of it, `scale * e`."""
+        """Returns what those before an entry do not predict, `scale * e`."""
         forward = backward = value - self.loc
         for m in range(self.reflections.shape[-1]):
             # f_m = f_{m-1} - k_m b_{m-1}, b_m = b_{m-1} - k_m f_{m-1}, where
@@ -54,13 +54,13 @@ class AutoregressiveNormal(AutoregressiveDistribution):
         return forward
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each entry given those before, in nats."""
+        """Returns the log density of each entry given those before, in nats."""
         return Normal(ops.zeros_like(self.scale), self.scale).entry_log_prob(
             self.innovations(value)
         )
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The process that standard Normal noise drives."""
+        """Returns the process that standard Normal noise drives."""
         driven = ops.expand_dims(self.scale * noise, -1)
         return self.loc + ops.squeeze(self._solve(driven), -1)
 
@@ -85,11 +85,11 @@ class AutoregressiveNormal(AutoregressiveDistribution):
         return Normal(self.loc, ops.sqrt(variance))
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """Quantiles of each entry by itself."""
+        """Returns quantiles of each entry by itself."""
         return self.marginal.quantile(probability)
 
     def _solve(self, driven: Tensor) -> Tensor:
-        """The residuals r of `(rows, entries, columns)` of scaled noise."""
+        """Solves for residuals of scaled noise `(rows, entries, columns)`."""
         entries, order = self.scale.shape[-1], self.reflections.shape[-1]
         # Row d of I - A has -a_k in column d - k.
         lags = np.arange(entries)[:, None] - np.arange(entries)
@@ -102,7 +102,7 @@ class AutoregressiveNormal(AutoregressiveDistribution):
 
 
 def prediction_coefficients(reflections: Tensor) -> Tensor:
-    """Coefficients of a filter from its reflection coefficients.
+    """Returns coefficients of a filter from its reflection coefficients.
 
     Durbin's recursion: from order m - 1 to m, a_m = k_m and
     a_j = a_j - k_m a_{m-j}. All |k| < 1 make a stable process.

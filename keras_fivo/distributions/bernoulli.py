@@ -20,11 +20,11 @@ class Bernoulli(Distribution):
         self.logits = logits
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """`value * logits - softplus(logits)`, in nats."""
+        """Returns `value * logits - softplus(logits)`, in nats."""
         return value * self.logits - ops.softplus(self.logits)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """1 where the uniform noise lies below the probability, else 0."""
+        """Gives 1 where the uniform noise is below the probability, else 0."""
         return ops.cast(noise < self.mean, self.logits.dtype)
 
     @property
@@ -38,6 +38,6 @@ class Bernoulli(Distribution):
         return ops.cast(self.logits > 0, self.logits.dtype)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """0 up to the probability of a 0, then 1."""
+        """Gives 0 up to the probability of a 0, then 1."""
         below = ops.sigmoid(-self.logits)
         return ops.cast(probability > below, self.logits.dtype)

@@ -34,14 +34,14 @@ class Categorical(Distribution):
         return int(self.logits.shape[-1])
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of each entry, in nats."""
+        """Returns the log probability of each entry, in nats."""
         index = ops.clip(ops.round(value), 0, self.num_classes - 1)
         index = ops.expand_dims(ops.cast(index, "int32"), -1)
         log_probs = ops.log_softmax(self.logits, axis=-1)
         return ops.take_along_axis(log_probs, index, axis=-1)[..., 0]
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The first class whose cumulative probability exceeds the noise."""
+        """Takes the first class whose cumulative probability exceeds noise."""
         chosen = choose_component(self.logits, noise)
         return ops.sum(chosen * self._numbers(), axis=-1)
 
@@ -57,7 +57,7 @@ class Categorical(Distribution):
         return ops.cast(ops.argmax(self.logits, axis=-1), self.logits.dtype)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the cumulative distribution function."""
+        """Returns the inverse of the cumulative distribution function."""
         level = probability + ops.zeros_like(self.logits[..., 0])
         reached = cumulative_weights(self.logits) >= ops.expand_dims(level, -1)
         return ops.cast(first_true(reached), self.logits.dtype)

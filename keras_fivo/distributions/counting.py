@@ -33,7 +33,7 @@ def find_count(
     dispersion: Tensor,
     log_prob: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """The smallest count whose cumulative probability is not below.
+    """Returns the smallest count whose cumulative probability is not below.
 
     Of a Poisson, or a negative binomial distribution of variance `mean +
     dispersion mean^2`. Where the skewness is below 0.03, as for a Poisson of
@@ -82,7 +82,7 @@ def find_count(
 def _expand(
     probability: Tensor, mean: Tensor, dispersion: Tensor, spread: Tensor
 ) -> Tensor:
-    """Cornish and Fisher's series, with the correction for whole numbers.
+    """Sums Cornish and Fisher's series, corrected for whole numbers.
 
     By the formula of Euler and Maclaurin the cumulative probability of k is
     the smooth one of k + 1/2 whose variance is less by 1/12.
@@ -126,7 +126,7 @@ class _Search:
     high: Tensor
 
     def run(self, done: Tensor) -> Tensor:
-        """The counts; where `done`, any."""
+        """Returns the counts; where `done`, any."""
         start = ops.where(self.upper, self.high, self.low)
         zero = ops.convert_to_tensor(0, "int32")
         _, edge, current, below, _ = backend.while_loop(
@@ -144,7 +144,7 @@ class _Search:
         return ops.where(self.upper, edge - distance, edge + distance)
 
     def _size(self, edge: Tensor) -> Tensor:
-        """Number of counts of the block that begins at an edge."""
+        """Returns the number of counts of the block that begins at an edge."""
         # The second derivative of the log probability, to the power -1/2.
         bend = ops.abs(1.0 - self.dispersion) + 1e-6
         scale = ops.sqrt((edge + 1.0) * (1.0 + self.dispersion * edge) / bend)

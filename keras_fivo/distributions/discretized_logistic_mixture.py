@@ -64,7 +64,7 @@ class DiscretizedLogisticMixture(Distribution):
         return (self.high - self.low) / (self.num_bins - 1)
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of each entry, in nats."""
+        """Returns the log probability of each entry, in nats."""
         index = self._index(ops.expand_dims(value, -1))
         distance = (self.low + self.width * index - self.loc) / self.scale
         window = self.width / self.scale
@@ -81,7 +81,7 @@ class DiscretizedLogisticMixture(Distribution):
         return ops.logsumexp(weights + components, axis=-1)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The nearest of the values to a sample of the mixture.
+        """Returns the nearest of the values to a sample of the mixture.
 
         Args:
             noise: Uniform, `(..., 2 * features)`.

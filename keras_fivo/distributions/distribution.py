@@ -32,11 +32,11 @@ class Distribution:
 
     @classmethod
     def noise_shape(cls, event_dim: int) -> Shape:
-        """Shape of the noise of one event of this size."""
+        """Returns the shape of the noise of one event of this size."""
         return (event_dim * cls.noise_per_entry,)
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each entry, in nats, of the shape of `value`."""
+        """Returns the log density of each entry, in nats, shaped as `value`."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `entry_log_prob`."
         )
@@ -58,7 +58,7 @@ class Distribution:
         raise NotImplementedError(f"{type(self).__name__} has no mode.")
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The smallest value whose distribution function is not below.
+        """Returns the smallest value whose distribution function is not below.
 
         Args:
             probability: Between 0 and 1, a number or of the shape of one
@@ -70,7 +70,7 @@ class Distribution:
         )
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log density of each row.
+        """Returns the log density of each row.
 
         Args:
             value: `(rows, ...)`.
@@ -86,12 +86,12 @@ class Distribution:
         return sum_entries(entries)
 
     def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A sample and its log density, `(rows,)`."""
+        """Samples; returns the log density too, `(rows,)`."""
         value = self.sample(noise)
         return value, self.log_prob(value)
 
     def completed(self, value: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-        """A sample, or the mean, given what is known of some entries.
+        """Completes a sample, or the mean, given some entries.
 
         Where entries depend on each other, the others follow the known ones.
 
@@ -103,7 +103,7 @@ class Distribution:
         return ops.where(mask, known, value)
 
     def select(self, condition: Tensor, other: "Distribution") -> Any:
-        """This distribution in rows where `condition` holds, else `other`.
+        """Takes this distribution where `condition` holds, else `other`.
 
         Args:
             condition: Boolean `(rows,)`.
@@ -132,7 +132,7 @@ class AutoregressiveDistribution(Distribution):
     """
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log density of each row, `(rows,)`, in nats.
+        """Returns the log density of each row, `(rows,)`, in nats.
 
         Raises:
             ValueError: If a mask is given.

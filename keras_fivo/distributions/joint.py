@@ -29,13 +29,13 @@ class Joint(Distribution):
         self.sizes = [int(size) for size in sizes]
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density, or log probability, of each entry, in nats."""
+        """Returns the log density, or probability, of each entry, in nats."""
         return self._joined(
             lambda part, entries: part.entry_log_prob(entries), value
         )
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log density of each row; see `Distribution.log_prob`."""
+        """Returns the log density of each row; see `Distribution.log_prob`."""
         values = split_sizes(value, self.sizes)
         masks = [None] * len(values)
         if mask is not None:
@@ -44,7 +44,7 @@ class Joint(Distribution):
         return sum(part.log_prob(*group) for part, *group in groups)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Samples of all parts, from uniform noise."""
+        """Samples all parts, from uniform noise."""
         numbers = [
             size * part.noise_per_entry
             for part, size in zip(self.parts, self.sizes, strict=True)
@@ -59,7 +59,7 @@ class Joint(Distribution):
         return ops.concatenate(samples, axis=-1)
 
     def completed(self, value: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-        """A sample, or the mean, given what is known of some entries."""
+        """Completes a sample, or the mean, given some entries."""
         values = [split_sizes(x, self.sizes) for x in (value, known, mask)]
         groups = zip(self.parts, *values, strict=True)
         found = [part.completed(*group) for part, *group in groups]
@@ -76,7 +76,7 @@ class Joint(Distribution):
         return ops.concatenate([part.mode for part in self.parts], axis=-1)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """Quantiles of the entries."""
+        """Returns quantiles of the entries."""
         if not hasattr(probability, "shape") or not probability.shape:
             found = [part.quantile(probability) for part in self.parts]
             return ops.concatenate(found, axis=-1)

@@ -25,12 +25,12 @@ class Laplace(Distribution):
         self.scale = scale
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each entry, in nats."""
+        """Returns the log density of each entry, in nats."""
         distance = ops.abs(value - self.loc) / self.scale
         return -distance - ops.log(self.scale) - math.log(2.0)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The quantile of the uniform noise."""
+        """Returns the quantile of the uniform noise."""
         return self.quantile(open_uniform(noise))
 
     @property
@@ -44,6 +44,6 @@ class Laplace(Distribution):
         return self.loc
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the cumulative distribution function."""
+        """Returns the inverse of the cumulative distribution function."""
         tail, sign = lesser_tail(probability + ops.zeros_like(self.loc))
         return self.loc - self.scale * sign * ops.log(2.0 * tail)

@@ -6,7 +6,7 @@ from keras_fivo.types import Tensor
 
 
 def choose_component(logits: Tensor, uniform: Tensor) -> Tensor:
-    """One component: the first whose cumulative weight exceeds a uniform.
+    """Chooses the first component whose cumulative weight exceeds a uniform.
 
     Args:
         logits: `(..., components)`.
@@ -21,7 +21,7 @@ def choose_component(logits: Tensor, uniform: Tensor) -> Tensor:
 
 
 def cumulative_weights(logits: Tensor) -> Tensor:
-    """Cumulative weights that end at exactly 1; weight 0 counts as none.
+    """Adds up weights to end at exactly 1; weight 0 counts as none.
 
     In float32 their sum can differ from 1 by rounding.
     """
@@ -32,12 +32,12 @@ def cumulative_weights(logits: Tensor) -> Tensor:
 
 
 def first_true(condition: Tensor) -> Tensor:
-    """Int32 index of the first True along the last axis; else the last."""
+    """Returns the index of the first True on the last axis, or the last."""
     index = ops.arange(int(condition.shape[-1]), dtype="int32")
     return ops.min(ops.where(condition, index, index[-1]), axis=-1)
 
 
 def best_candidate(log_probs: Tensor, candidates: Tensor) -> Tensor:
-    """The candidate of the highest log probability, along the last axis."""
+    """Returns the candidate of highest log probability, on the last axis."""
     index = ops.expand_dims(ops.argmax(log_probs, axis=-1), -1)
     return ops.take_along_axis(candidates, index, axis=-1)[..., 0]

@@ -28,7 +28,7 @@ class MultivariateNormal(Distribution):
         self.scale_tril = scale_tril
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log density of each row, in nats.
+        """Returns the log density of each row, in nats.
 
         Args:
             value: `(rows, size)`.
@@ -50,11 +50,11 @@ class MultivariateNormal(Distribution):
         return -0.5 * (distance + count * _LOG_TWO_PI) - _half_log_det(factor)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """`loc + scale_tril @ noise`, for standard Normal noise."""
+        """Returns `loc + scale_tril @ noise`, for standard Normal noise."""
         return self.loc + _times(self.scale_tril, noise)
 
     def completed(self, value: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-        """A sample, or the mean, given some entries.
+        """Completes a sample, or the mean, given some entries.
 
         `value + S_k (S_kk)^-1 (known - value_k)`, which has the conditional
         distribution if `value` has the joint one (Matheron's rule).
@@ -73,7 +73,7 @@ class MultivariateNormal(Distribution):
         return ops.where(mask, known, value + pulled)
 
     def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A sample and its log density, without solving for the noise."""
+        """Samples; gives the log density too, not solving for the noise."""
         size = int(noise.shape[-1])
         distance = ops.sum(ops.square(noise), axis=-1) + size * _LOG_TWO_PI
         log_prob = -0.5 * distance - _half_log_det(self.scale_tril)
@@ -82,7 +82,7 @@ class MultivariateNormal(Distribution):
     def select(
         self, condition: Tensor, other: Distribution
     ) -> "MultivariateNormal":
-        """This distribution in rows where `condition` holds, else `other`."""
+        """Takes this distribution where `condition` holds, else `other`."""
         if isinstance(other, MultivariateNormal):
             other = other._by_row()
         return Distribution.select(self._by_row(), condition, other)
@@ -102,7 +102,7 @@ class MultivariateNormal(Distribution):
         return self.loc
 
     def kl(self, other: "MultivariateNormal") -> Tensor:
-        """KL divergence from `other` to this, KL(self || other), `(rows,)`."""
+        """Returns the KL divergence KL(self || other), `(rows,)`, in nats."""
         size = int(self.loc.shape[-1])
         shift = _whiten(other.scale_tril, self.loc - other.loc)
         ratio = _solve(other.scale_tril, self.scale_tril)
@@ -115,13 +115,13 @@ class MultivariateNormal(Distribution):
 
     @classmethod
     def from_normal(cls, normal: Normal) -> "MultivariateNormal":
-        """A diagonal Normal in this form."""
+        """Returns a diagonal Normal in this form."""
         identity = ops.eye(int(normal.scale.shape[-1]))
         return cls(normal.loc, ops.expand_dims(normal.scale, -1) * identity)
 
 
 def normal_from_factor(loc: Tensor, scale_tril: Tensor) -> Distribution:
-    """The Normal of a mean and a factor; of entries, where there is one.
+    """Returns the Normal of a mean and a factor; of entries, if that is one.
 
     Args:
         loc: `(rows, size)`.
@@ -137,7 +137,7 @@ def _half_log_det(factor: Tensor) -> Tensor:
 
 
 def _times(factor: Tensor, vectors: Tensor) -> Tensor:
-    """One factor for all rows, or one each, times vectors `(rows, size)`."""
+    """Multiplies a factor of all rows, or of each, with `(rows, size)`."""
     if len(factor.shape) == 2:
         return ops.matmul(vectors, ops.transpose(factor))
     return ops.squeeze(ops.matmul(factor, ops.expand_dims(vectors, -1)), -1)
@@ -162,7 +162,7 @@ def _solve(factor: Tensor, right: Tensor) -> Tensor:
 
 
 def _marginal(factor: Tensor, mask: Tensor) -> Tensor:
-    """The factor with independent entries of variance 1 where not observed."""
+    """Makes entries that are not observed independent, of variance 1."""
     covariance = ops.matmul(factor, ops.swapaxes(factor, -1, -2))
     both = ops.logical_and(ops.expand_dims(mask, -1), ops.expand_dims(mask, -2))
     identity = ops.eye(int(mask.shape[-1]), dtype=covariance.dtype)

@@ -42,7 +42,7 @@ class NegativeBinomial(Distribution):
         )
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of each entry, in nats."""
+        """Returns the log probability of each entry, in nats."""
         shape, mean = self.total_count, self.mean
         total = shape + value
         # (shape / total) times a binomial probability, in Loader's form.
@@ -56,7 +56,7 @@ class NegativeBinomial(Distribution):
         return log_binomial - ops.log1p(value / shape)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The quantile of the uniform noise."""
+        """Returns the quantile of the uniform noise."""
         return self.quantile(open_uniform(noise))
 
     @property
@@ -66,7 +66,7 @@ class NegativeBinomial(Distribution):
         return ops.floor(self.mean * below)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the cumulative distribution function."""
+        """Returns the inverse of the cumulative distribution function."""
         mean = self.mean
         return find_count(
             probability + ops.zeros_like(mean),

@@ -22,18 +22,18 @@ class Normal(Distribution):
         self.scale = scale
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each entry, in nats."""
+        """Returns the log density of each entry, in nats."""
         residual = (value - self.loc) / self.scale
         return (
             -0.5 * ops.square(residual) - ops.log(self.scale) - HALF_LOG_TWO_PI
         )
 
     def sample(self, noise: Tensor) -> Tensor:
-        """`loc + scale * noise`, for standard Normal noise."""
+        """Returns `loc + scale * noise`, for standard Normal noise."""
         return self.loc + self.scale * noise
 
     def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A sample and its log density, without dividing by the scale."""
+        """Samples; gives the log density too, not dividing by the scale."""
         entries = -0.5 * ops.square(noise) - ops.log(self.scale)
         return self.sample(noise), sum_entries(entries - HALF_LOG_TWO_PI)
 
@@ -48,12 +48,12 @@ class Normal(Distribution):
         return self.loc
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the distribution function."""
+        """Returns the inverse of the distribution function."""
         probability = probability + ops.zeros_like(self.loc)
         return self.loc + self.scale * normal_quantile(probability)
 
     def kl(self, other: "Normal") -> Tensor:
-        """KL divergence from `other` to this, KL(self || other), `(rows,)`."""
+        """Returns the KL divergence KL(self || other), `(rows,)`, in nats."""
         ratio = self.scale / other.scale
         distance = (self.loc - other.loc) / other.scale
         entries = 0.5 * (ops.square(ratio) + ops.square(distance) - 1.0)

@@ -29,14 +29,14 @@ class NormalMixture(Distribution):
         self.scale = scale
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each entry, in nats."""
+        """Returns the log density of each entry, in nats."""
         residual = (ops.expand_dims(value, -1) - self.loc) / self.scale
         components = ops.log_softmax(self.logits, axis=-1) - ops.log(self.scale)
         components = components - 0.5 * ops.square(residual) - HALF_LOG_TWO_PI
         return ops.logsumexp(components, axis=-1)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """From standard Normal noise, `(..., 2 * features)`."""
+        """Turns standard Normal noise `(..., 2 * features)` into a sample."""
         first, second = ops.split(noise, 2, axis=-1)
         chosen = choose_component(self.logits, normal_cdf(first))
         loc = ops.sum(chosen * self.loc, axis=-1)

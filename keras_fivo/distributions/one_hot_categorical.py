@@ -22,15 +22,15 @@ class OneHotCategorical(Distribution):
 
     @classmethod
     def noise_shape(cls, event_dim: int) -> Shape:
-        """One number, however many classes there are."""
+        """Returns that of one number, however many classes there are."""
         return (1,)
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """The log probability of the class in its place, zero elsewhere."""
+        """Puts the class's log probability in its place, zero elsewhere."""
         return value * ops.log_softmax(self.logits, axis=-1)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The first class whose cumulative probability exceeds the noise."""
+        """Takes the first class whose cumulative probability exceeds noise."""
         return choose_component(self.logits, noise[..., 0])
 
     @property
@@ -46,7 +46,7 @@ class OneHotCategorical(Distribution):
         return ops.one_hot(best, count, dtype=self.logits.dtype)
 
     def kl(self, other: "OneHotCategorical") -> Tensor:
-        """KL(self || other) by rows, in nats."""
+        """Returns KL(self || other) by rows, in nats."""
         mine = ops.log_softmax(self.logits, axis=-1)
         theirs = ops.log_softmax(other.logits, axis=-1)
         return ops.sum(ops.exp(mine) * (mine - theirs), axis=-1)

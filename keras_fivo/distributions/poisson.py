@@ -40,11 +40,11 @@ class Poisson(Distribution):
         )
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of each entry, in nats."""
+        """Returns the log probability of each entry, in nats."""
         return -deviance(value, self.rate) - stirling_remainder(value)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """The quantile of the uniform noise."""
+        """Returns the quantile of the uniform noise."""
         return self.quantile(open_uniform(noise))
 
     @property
@@ -58,7 +58,7 @@ class Poisson(Distribution):
         return ops.floor(self.rate)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The inverse of the cumulative distribution function."""
+        """Returns the inverse of the cumulative distribution function."""
         rate = self.rate
         none = ops.zeros_like(rate)
         return find_count(probability + none, rate, none, self.entry_log_prob)

@@ -65,7 +65,7 @@ class QuantizedNormal(Normal):
         return {name: getattr(self, name) for name in names}
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of the window around each entry, in nats."""
+        """Returns the log probability of a window around entries, in nats."""
         middle = value if self.centered else value + 0.5 * self.width
         distance = ops.abs(middle - self.loc) / self.scale
         window = self.width / self.scale
@@ -80,11 +80,11 @@ class QuantizedNormal(Normal):
         return found
 
     def sample(self, noise: Tensor) -> Tensor:
-        """A Normal sample, rounded; noise is standard Normal."""
+        """Rounds a Normal sample; noise is standard Normal."""
         return self._round(super().sample(noise))
 
     def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A sample and its log probability, `(rows,)`."""
+        """Samples; returns the log probability too, `(rows,)`."""
         value = self.sample(noise)
         return value, self.log_prob(value)
 
@@ -94,14 +94,14 @@ class QuantizedNormal(Normal):
         return self._round(self.loc)
 
     def quantile(self, probability: float | Tensor) -> Tensor:
-        """The quantile of the Normal, rounded; down from half-way."""
+        """Rounds the quantile of the Normal; down from half-way."""
         value = super().quantile(probability)
         half = 0.5 if self.centered else 1.0
         steps = ops.ceil((value - self.offset) / self.width - half)
         return self.offset + self.width * steps
 
     def kl(self, other: Normal) -> Tensor:
-        """Has no closed form."""
+        """Raises an error: there is no closed form."""
         raise NotImplementedError(
             "The KL divergence of rounded Normals has no closed form."
         )
@@ -113,7 +113,7 @@ class QuantizedNormal(Normal):
 
 
 def _log_narrow(distance: Tensor, window: Tensor) -> Tensor:
-    """Log of (probability of the window / density at its centre).
+    """Returns the log of (probability of the window / density at its centre).
 
     The density over the window is exp(-distance t - t^2 / 2) times that at
     its centre: the first factor is integrated, the second taken by its mean
@@ -125,7 +125,7 @@ def _log_narrow(distance: Tensor, window: Tensor) -> Tensor:
 
 
 def _log_wide(distance: Tensor, window: Tensor) -> Tensor:
-    """Log probability of a window that is not narrow."""
+    """Returns the log probability of a window that is not narrow."""
     lower, upper = distance - 0.5 * window, distance + 0.5 * window
     # Around the mean: two positive terms, which cannot cancel.
     half = math.sqrt(0.5)

@@ -46,7 +46,7 @@ def open_uniform(uniform: Tensor) -> Tensor:
 
 
 def lesser_tail(probability: Tensor) -> tuple[Tensor, Tensor]:
-    """The probability of the nearer tail, and the sign of its side.
+    """Returns the probability of the nearer tail, and the sign of its side.
 
     Quantiles of symmetric distributions taken from it are as precise in
     either tail as the probability is.
@@ -58,12 +58,12 @@ def lesser_tail(probability: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normal_cdf(x: Tensor) -> Tensor:
-    """Cumulative distribution function of the standard Normal."""
+    """Returns the cumulative distribution function of the standard Normal."""
     return 0.5 * ops.erfc(-math.sqrt(0.5) * x)
 
 
 def normal_quantile(probability: Tensor) -> Tensor:
-    """Inverse of `normal_cdf`, with a relative error below 1e-6.
+    """Returns the inverse of `normal_cdf`, with a relative error below 1e-6.
 
     Reference:
         Wichura, 1988, "Algorithm AS 241: The Percentage Points of the
@@ -83,7 +83,7 @@ def normal_quantile(probability: Tensor) -> Tensor:
 
 
 def _fraction(x: Tensor, above: tuple, below: tuple) -> Tensor:
-    """Ratio of two polynomials, highest power first."""
+    """Returns the ratio of two polynomials, highest power first."""
     values = []
     for coefficients in (above, below):
         value = ops.zeros_like(x)
@@ -94,7 +94,7 @@ def _fraction(x: Tensor, above: tuple, below: tuple) -> Tensor:
 
 
 def log_mills_ratio(x: Tensor) -> Tensor:
-    """Log of (1 - cdf(x)) / density(x) of the standard Normal, x >= 0.
+    """Returns log((1 - cdf(x)) / density(x)) of the standard Normal, x >= 0.
 
     It has no exponential tail: the log of the upper tail is this plus the
     log density, and differences of tails do not cancel.
@@ -107,7 +107,7 @@ def log_mills_ratio(x: Tensor) -> Tensor:
 
 
 def log_gamma(x: Tensor) -> Tensor:
-    """Log of the gamma function, x > 0.
+    """Returns the log of the gamma function, x > 0.
 
     The error is about 1e-6, relative where the result is large and absolute
     where it is small.
@@ -116,7 +116,7 @@ def log_gamma(x: Tensor) -> Tensor:
 
 
 def stirling_remainder(x: Tensor) -> Tensor:
-    """The log of Γ(x + 1) / (x / e)^x, x >= 0: small, and 0 at 0.
+    """Returns log(Γ(x + 1) / (x / e)^x), x >= 0: small, and 0 at 0.
 
     Log probabilities of counts are sums of this and `deviance`; written with
     `log_gamma` they would cancel.
@@ -140,7 +140,7 @@ def stirling_remainder(x: Tensor) -> Tensor:
 
 
 def _stirling_series(x: Tensor) -> Tensor:
-    """`stirling_remainder` for x >= 3."""
+    """Returns `stirling_remainder` for x >= 3."""
     inverse = 1.0 / x
     square = ops.square(inverse)
     series = 1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))
@@ -148,7 +148,7 @@ def _stirling_series(x: Tensor) -> Tensor:
 
 
 def log_gamma_half_step(x: Tensor) -> Tensor:
-    """The log of Γ(x + 1/2) / Γ(x), x > 0, without cancelling for large x."""
+    """Returns log(Γ(x + 1/2) / Γ(x)), x > 0, exact for large x too."""
     return (
         stirling_remainder(x + 0.5)
         - stirling_remainder(x)
@@ -159,7 +159,7 @@ def log_gamma_half_step(x: Tensor) -> Tensor:
 
 
 def deviance(count: Tensor, expected: Tensor) -> Tensor:
-    """`count log(count / expected) + expected - count`, at least 0.
+    """Returns `count log(count / expected) + expected - count`, at least 0.
 
     Args:
         count: Not negative.
@@ -186,7 +186,7 @@ def deviance(count: Tensor, expected: Tensor) -> Tensor:
 
 
 def log_sinh_ratio(x: Tensor) -> Tensor:
-    """log(sinh(x) / x), x >= 0."""
+    """Returns log(sinh(x) / x), x >= 0."""
     near = ops.square(ops.minimum(x, 0.5))
     series = near * (1 / 6 - near * (1 / 180 - near / 2835))
     far = ops.maximum(x, 0.5)
@@ -198,7 +198,7 @@ def log_sinh_ratio(x: Tensor) -> Tensor:
 
 
 def coth_remainder(x: Tensor) -> Tensor:
-    """(x coth(x) - 1) / x^2, x >= 0: 1/3 at 0, falling to 0."""
+    """Returns (x coth(x) - 1) / x^2, x >= 0: 1/3 at 0, falling to 0."""
     near = ops.square(ops.minimum(x, 0.5))
     series = 1 / 3 - near * (1 / 45 - near * (2 / 945 - near / 4725))
     far = ops.maximum(x, 0.5)

@@ -45,7 +45,7 @@ class StudentT(Distribution):
         self.scale = scale
 
     def entry_log_prob(self, value: Tensor) -> Tensor:
-        """Log density of each entry, in nats."""
+        """Returns the log density of each entry, in nats."""
         distance = ops.abs(value - self.loc)
         unit = self.scale * ops.sqrt(self.degrees)
         # Far out the square leaves float32, and 1 counts for nothing.
@@ -64,7 +64,7 @@ class StudentT(Distribution):
         )
 
     def sample(self, noise: Tensor) -> Tensor:
-        """By the polar method; uniform noise `(..., 2 * features)`.
+        """Samples by the polar method; uniform noise `(..., 2 * features)`.
 
         Exact, but for distances from the location that float32 does not
         hold: they count as its largest, about 1e37.

@@ -47,7 +47,7 @@ _HEADS: dict[str, type[Head]] = {
 
 
 def get_head(identifier: Any) -> Head:
-    """A head from an object, a name, or a dict of them by column.
+    """Returns a head from an object, a name, or a dict of them by column.
 
     A dict with `class_name` is a serialized object; see `find`.
     """

@@ -78,7 +78,7 @@ class AutoregressiveBernoulliHead(BernoulliHead):
         self.masks = _masks(entries, units)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """First the log odds, then the hidden units."""
+        """Reads first the log odds, then the hidden units."""
         kernels = {
             name: ops.multiply(kernel, self.masks[name])
             for name, kernel in self.kernels.items()
@@ -101,13 +101,13 @@ class AutoregressiveBernoulliHead(BernoulliHead):
             )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {"autoregressive_units": self.autoregressive_units}
         return {**super().get_config(), **config}
 
 
 def _masks(entries: int, units: int) -> dict[str, np.ndarray]:
-    """1 where a connection keeps to the order of the entries.
+    """Returns 1 where a connection keeps to the order of the entries.
 
     A hidden unit of degree m reads the first m entries, and is read by all
     but these.

@@ -54,7 +54,7 @@ class AutoregressiveNormalHead(ScaledHead):
         return 2 * self.event_dim + self.order
 
     def parametrize(self, outputs: Tensor) -> AutoregressiveNormal:
-        """First the means, then the raw scales, then the filter."""
+        """Reads first the means, then the raw scales, then the filter."""
         entries = self.event_dim
         return AutoregressiveNormal(
             self.place(outputs[:, :entries]),
@@ -63,5 +63,5 @@ class AutoregressiveNormalHead(ScaledHead):
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "order": self.order}

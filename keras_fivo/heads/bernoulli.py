@@ -31,11 +31,11 @@ class BernoulliHead(BiasedHead):
         return Bernoulli(logits=outputs + self.initial_bias)
 
     def input_scale(self, deviation: Any) -> Any:
-        """Ones: what is 0 or 1 needs no scale."""
+        """Returns ones: what is 0 or 1 needs no scale."""
         return np.ones_like(deviation)
 
     def bias_from_mean(self, mean: Any) -> Any:
-        """The logit of the mean, clipped to [1e-4, 1 - 1e-4]."""
+        """Returns the logit of the mean, clipped to [1e-4, 1 - 1e-4]."""
         mean = np.clip(np.asarray(mean, "float64"), 1e-4, 1 - 1e-4)
         return np.log(mean) - np.log1p(-mean)
 

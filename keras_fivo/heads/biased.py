@@ -22,7 +22,7 @@ class BiasedHead(Head):
         self.initial_bias.assign(self.bias_from_mean(mean))
 
     def bias_from_mean(self, mean: Any) -> Any:
-        """The outputs, NumPy `(event_dim,)`, that give this mean."""
+        """Returns the outputs, NumPy `(event_dim,)`, that give this mean."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `bias_from_mean`."
         )

@@ -41,7 +41,7 @@ class CategoricalHead(Head):
         self.outputs_per_entry = self.num_classes
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """The logits of the classes, entry by entry."""
+        """Reads the logits of the classes, entry by entry."""
         (logits,) = split_entries(outputs, self.event_dim, 1)
         return Categorical(logits)
 
@@ -64,5 +64,5 @@ class CategoricalHead(Head):
             )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "num_classes": self.num_classes}

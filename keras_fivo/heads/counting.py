@@ -31,7 +31,7 @@ class CountHead(BiasedHead):
             self.spread.assign(np.clip(ratio, 1e-3, 1.0))
 
     def log_mean(self, outputs: Tensor) -> Tensor:
-        """Logs of means from outputs `(..., event_dim)`."""
+        """Returns logs of means from outputs `(..., event_dim)`."""
         return ops.multiply(self.spread, outputs) + self.initial_bias
 
     def load_own_variables(self, store: Any) -> None:
@@ -42,7 +42,7 @@ class CountHead(BiasedHead):
             super().load_own_variables(store)
 
     def bias_from_mean(self, mean: Any) -> Any:
-        """The log of the mean, of at least 1e-4."""
+        """Returns the log of the mean, of at least 1e-4."""
         return np.log(np.maximum(np.asarray(mean, "float64"), 1e-4))
 
     def check(self, observations: Any) -> None:

@@ -59,7 +59,7 @@ class DiscretizedLogisticMixtureHead(Head):
         self.num_bins = check_count("num_bins", num_bins, 2)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """Thirds: logits, means and raw scales, in halves of the range."""
+        """Reads thirds: logits, means, raw scales, in halves of the range."""
         logits, loc, raw = split_entries(outputs, self.event_dim, 3)
         centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         count = self.num_components
@@ -85,7 +85,7 @@ class DiscretizedLogisticMixtureHead(Head):
             )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         names = ("num_components", "low", "high", "num_bins")
         return {
             **super().get_config(),

@@ -96,7 +96,7 @@ class Head(keras.layers.Layer):
         )
 
     def get_build_config(self) -> None:
-        """The owner builds its heads."""
+        """Returns nothing: the owner builds its heads."""
         return None
 
     @property
@@ -116,7 +116,7 @@ class Head(keras.layers.Layer):
     def distribution(
         self, inputs: Sequence[Tensor | Projected]
     ) -> Distribution:
-        """The distribution given the features, in float32.
+        """Returns the distribution given the features, in float32.
 
         Args:
             inputs: `(rows, size)` each, and last what `project` returned for
@@ -165,7 +165,7 @@ class Head(keras.layers.Layer):
         self.check(observations[observed])
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "event_dim": self.event_dim,
             "hidden_units": self.hidden_units,

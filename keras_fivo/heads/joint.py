@@ -96,7 +96,7 @@ class JointHead(Head):
             head.adapt(a, b)
 
     def input_scale(self, deviation: Any) -> Any:
-        """What each part says of its columns."""
+        """Returns what each part says of its columns."""
         parts = split_sizes(np.asarray(deviation), self.sizes)
         heads = self.heads.values()
         scales = [h.input_scale(x) for h, x in zip(heads, parts, strict=True)]
@@ -119,7 +119,7 @@ class JointHead(Head):
                 raise ValueError(f"In the columns {name!r}: {error}") from error
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         serialize: Callable = keras.saving.serialize_keras_object
         config = super().get_config()
         del config["event_dim"]

@@ -24,6 +24,6 @@ class LaplaceHead(ScaledHead):
     distribution_class = Laplace
 
     def parametrize(self, outputs: Tensor) -> Laplace:
-        """First half the means, second half the raw scales."""
+        """Reads means from the first half, raw scales from the second."""
         loc, raw = ops.split(outputs, 2, axis=-1)
         return Laplace(self.place(loc), self.positive(raw))

@@ -49,7 +49,7 @@ class NegativeBinomialHead(CountHead):
             self.dispersion.assign(np.clip(total / _START, 1e-2, 1e3))
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """First half gives the means, the second the total counts."""
+        """Reads the means from the first half, total counts from the second."""
         raw_mean, raw = ops.split(outputs, 2, axis=-1)
         total_count = _MIN_TOTAL_COUNT + ops.softplus(raw + 1.0)
         return NegativeBinomial(

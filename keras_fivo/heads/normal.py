@@ -30,6 +30,6 @@ class NormalHead(ScaledHead):
     distribution_class = Normal
 
     def parametrize(self, outputs: Tensor) -> Normal:
-        """First half the means, second half the raw scales."""
+        """Reads means from the first half, raw scales from the second."""
         loc, raw = ops.split(outputs, 2, axis=-1)
         return Normal(self.place(loc), self.positive(raw))

@@ -40,12 +40,12 @@ class NormalMixtureHead(ScaledHead):
         self.outputs_per_entry = 3 * self.num_components
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """Thirds: logits, means, raw scales."""
+        """Reads thirds: logits, means, raw scales."""
         logits, loc, raw = split_entries(outputs, self.event_dim, 3)
         return NormalMixture(
             logits, self.place(loc, axis=-2), self.positive(raw, axis=-2)
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "num_components": self.num_components}

@@ -23,5 +23,5 @@ class PoissonHead(CountHead):
     distribution_class = Poisson
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """The outputs, as `CountHead` says, are logs of means."""
+        """Reads logs of means, as `CountHead` says."""
         return Poisson(self.log_mean(outputs))

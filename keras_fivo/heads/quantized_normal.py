@@ -60,7 +60,7 @@ class QuantizedNormalHead(ScaledHead):
         self.floor = float(floor)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """First half the means, second half the raw scales."""
+        """Reads means from the first half, raw scales from the second."""
         loc, raw = ops.split(outputs, 2, axis=-1)
         return QuantizedNormal(
             self.place(loc),
@@ -72,7 +72,7 @@ class QuantizedNormalHead(ScaledHead):
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         names = ("width", "offset", "centered", "floor")
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}

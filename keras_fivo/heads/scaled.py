@@ -93,7 +93,7 @@ class ScaledHead(Head):
             super().load_own_variables(store)
 
     def place(self, loc: Tensor, axis: int = -1) -> Tensor:
-        """Locations from outputs.
+        """Returns locations from outputs.
 
         Args:
             loc: `(..., event_dim)`, or with `axis=-2` `(..., event_dim,
@@ -106,7 +106,7 @@ class ScaledHead(Head):
         return _on_axis(self.location, axis) + _on_axis(self.scale, axis) * loc
 
     def positive(self, raw: Tensor, axis: int = -1) -> Tensor:
-        """Scales from raw outputs, of shapes as in `place`."""
+        """Makes scales of raw outputs, of shapes as in `place`."""
         found = self._unit_scale(raw)
         return _on_axis(self.scale, axis) * found if self.adaptive else found
 
@@ -127,7 +127,7 @@ class ScaledHead(Head):
         return ops.maximum(scale, self.min_scale) if self.min_scale else scale
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "min_scale": self.min_scale,
             "scale_bias": self.scale_bias,
@@ -142,5 +142,5 @@ class ScaledHead(Head):
 
 
 def _on_axis(entries: Tensor, axis: int) -> Tensor:
-    """`(event_dim,)`, of the rank that puts it on a negative axis."""
+    """Returns `(event_dim,)` of the rank that puts it on a negative axis."""
     return ops.reshape(entries, (-1,) + (1,) * (-axis - 1))

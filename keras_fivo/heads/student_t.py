@@ -45,12 +45,12 @@ class StudentTHead(ScaledHead):
         self.min_degrees = float(min_degrees)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
-        """Thirds: locations, raw scales, raw degrees of freedom."""
+        """Reads thirds: locations, raw scales, raw degrees of freedom."""
         loc, raw_scale, raw_degrees = ops.split(outputs, 3, axis=-1)
         # A bias of 2 starts training at about 4 degrees of freedom.
         degrees = self.min_degrees + ops.softplus(raw_degrees + 2.0)
         return StudentT(degrees, self.place(loc), self.positive(raw_scale))
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "min_degrees": self.min_degrees}

@@ -87,7 +87,7 @@ def lineage(result: FilterResult) -> np.ndarray:
 
 
 def _log_mean_exp(x: np.ndarray) -> np.ndarray:
-    """Over the last axis; -inf where all is."""
+    """Averages weights given as logs, over the last axis; -inf where all is."""
     largest = x.max(-1, keepdims=True)
     safe = np.where(np.isfinite(largest), largest, 0.0)
     with np.errstate(divide="ignore"):

@@ -57,7 +57,7 @@ def draw_generation_noise(
 
 
 def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
-    """Samples of each sequence's particles by their weights, as rows.
+    """Draws samples of each sequence's particles by weight, as rows.
 
     Args:
         state: The `state` of a `FilterResult`.
@@ -200,7 +200,7 @@ def _generate_once(cell: Any, carry: dict, now: dict) -> tuple[dict, dict]:
 
 
 def _paths(sampled: dict) -> dict:
-    """Values of each last sample's ancestors, `(time, rows, ...)`."""
+    """Returns values of each last sample's ancestors, `(time, rows, ...)`."""
     ancestors = sampled.pop("ancestors")
     index = ops.zeros_like(ancestors[0]) + ops.arange(
         int(ancestors.shape[-1]), dtype="int32"
@@ -217,12 +217,12 @@ def _paths(sampled: dict) -> dict:
 
 
 def _any_alive(log_weights: Tensor) -> Tensor:
-    """Whether any particle of a sequence is possible, bool `(batch,)`."""
+    """Tells whether any particle of a sequence is possible, bool `(batch,)`."""
     return log_sum_exp(log_weights) > -float("inf")
 
 
 def _of_living(values: dict, alive: Tensor) -> dict:
-    """Values `(time, rows, ...)`, NaN in rows that are not alive."""
+    """Puts NaN in rows of `(time, rows, ...)` that are not alive."""
     return {
         name: ops.where(like_rows(alive[None], x), x, float("nan"))
         for name, x in values.items()

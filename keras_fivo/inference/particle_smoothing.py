@@ -26,7 +26,7 @@ from keras_fivo.types import Tensor
 
 
 def filtered_particles(result: FilterResult) -> dict:
-    """What smoothing needs of a filter, time first.
+    """Returns what smoothing needs of a filter, time first.
 
     Returns:
         A dict of `latents` `(time, batch, particles, latent_dim)`;
@@ -65,7 +65,7 @@ def filtered_particles(result: FilterResult) -> dict:
 def trace_paths(
     particles: dict, uniforms: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Paths of the last particles through their ancestors.
+    """Traces paths of the last particles through their ancestors.
 
     Args:
         particles: As from `filtered_particles`.
@@ -91,7 +91,7 @@ def trace_paths(
 def fixed_lag(
     particles: dict, uniforms: Tensor, lag: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Each z_t as the ancestor of the particles `lag` steps later.
+    """Takes for z_t the ancestors of the particles `lag` steps later.
 
     Args:
         particles: As from `filtered_particles`.
@@ -131,7 +131,7 @@ def fixed_lag(
 def simulate_backward(
     cell: Any, inputs: dict, particles: dict, uniforms: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Forward filtering, backward simulation.
+    """Simulates paths backward, after filtering forward.
 
     From the last step back, z_t is drawn among all the particles of step t,
     by w_t p(z_{t+1} | z_t). Time and memory of a step grow with the number
@@ -186,7 +186,7 @@ def simulate_backward(
 
 
 def _of_pairs(transition: Distribution, latent: Tensor, size: int) -> Tensor:
-    """Log p(z_{t+1} | z_t), `(batch, num_samples, particles)`.
+    """Returns log p(z_{t+1} | z_t), `(batch, num_samples, particles)`.
 
     Args:
         transition: Given each particle, by rows.
@@ -216,7 +216,7 @@ def _of_pairs(transition: Distribution, latent: Tensor, size: int) -> Tensor:
 
 
 def _draw(log_weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Int32 indices of particles by their weights, of the uniforms' shape.
+    """Draws int32 indices of particles by weight, of the uniforms' shape.
 
     Args:
         log_weights: `(..., particles)`.
@@ -231,16 +231,16 @@ def _draw(log_weights: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def _choose(values: Tensor, index: Tensor) -> Tensor:
-    """Of `(..., particles, latent_dim)` those of indices `(..., n)`."""
+    """Takes from `(..., particles, latent_dim)` those of indices `(..., n)`."""
     return ops.take_along_axis(values, ops.expand_dims(index, -1), axis=-2)
 
 
 def _at(values: Tensor, steps: Tensor) -> Tensor:
-    """`(time, batch, particles)` at each sequence's steps `(n, batch)`."""
+    """Takes `(time, batch, particles)` at sequences' steps `(n, batch)`."""
     return ops.take_along_axis(values, ops.expand_dims(steps, -1), axis=0)
 
 
 def _same(index: Tensor) -> Tensor:
-    """Each particle's own number, in the shape of an index."""
+    """Returns each particle's own number, in the shape of an index."""
     own = ops.arange(int(index.shape[-1]), dtype="int32")
     return ops.zeros_like(index) + own

@@ -120,7 +120,7 @@ class Smoother:
     def draw(
         self, num_steps: int, batch: int, num_samples: int, seed: Any = None
     ) -> dict:
-        """All random numbers of a pass.
+        """Draws all random numbers of a pass.
 
         Returns:
             A dict of `smoothing`: uniforms that choose particles,
@@ -145,7 +145,7 @@ class Smoother:
         num_samples: int,
         seed: Any = None,
     ) -> None:
-        """Whether noise is as from `draw`, and no seed stands beside it.
+        """Refuses noise that is not as from `draw`, and a seed beside it.
 
         Raises:
             ValueError: If it is not.
@@ -203,7 +203,7 @@ class Smoother:
 def _summary(
     result: FilterResult, samples: Tensor, particles: Tensor, weights: Tensor
 ) -> dict:
-    """The fields of the result, from samples and weighted particles."""
+    """Returns the fields of the result, from samples and weighted particles."""
     alive = ops.all(ops.sum(weights, axis=2) > 0, axis=0)
     weights = ops.expand_dims(weights, -1)
     means = ops.sum(weights * particles, axis=2)

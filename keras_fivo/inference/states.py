@@ -80,7 +80,7 @@ def load_state(path: str) -> dict:
 
 
 def _outline(tree: Nested, leaves: list) -> Any:
-    """The tree with numbers in the place of leaves, which it collects."""
+    """Puts numbers in the place of a tree's leaves, which it collects."""
     if isinstance(tree, dict):
         return {"dict": {k: _outline(x, leaves) for k, x in tree.items()}}
     if isinstance(tree, list | tuple):
@@ -96,7 +96,7 @@ def _outline(tree: Nested, leaves: list) -> Any:
 
 
 def _fill(outline: Any, arrays: dict, leaves: Iterator[int]) -> Nested:
-    """The tree of an outline; each leaf is there once, in its order."""
+    """Rebuilds the tree of an outline; each leaf is there once, in order."""
     if isinstance(outline, int):
         if outline != next(leaves):
             raise ValueError(f"leaf {outline} in the place of another")

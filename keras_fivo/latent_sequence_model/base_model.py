@@ -199,5 +199,5 @@ def _checked(cell: Any, loss_per: str) -> LatentCell:
 
 
 def _axes_before(key: str) -> int:
-    """Number of axes of inputs before their features: batch, and time."""
+    """Returns the number of axes before the features: batch, and time."""
     return 1 if key in STATIC_KEYS else 2

@@ -19,14 +19,14 @@ from keras_fivo.inputs import STATIC_KEYS
 
 
 def is_batch(data: Any) -> bool:
-    """Whether data are arrays in memory, rather than an iterable of them."""
+    """Tells whether data are arrays in memory, not an iterable of them."""
     if isinstance(data, dict | list | np.ndarray):
         return True
     return hasattr(data, "shape") and hasattr(data, "dtype")
 
 
 def batches(data: Any) -> Iterator:
-    """The inputs of each batch of a data set that can be read again."""
+    """Yields the inputs of each batch of a data set that can be read again."""
     if is_batch(data):
         yield data
         return
@@ -129,14 +129,14 @@ def pad_to_bucket(arrays: dict, nan_is_missing: bool) -> dict:
 
 
 def _items(data: Any) -> Iterator:
-    """What a data set yields in one epoch."""
+    """Returns what a data set yields in one epoch."""
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in range(data.num_batches))
     return iter(data)
 
 
 def first_batch(data: Any) -> tuple[Any, Any]:
-    """The first batch, and the data with nothing taken from them.
+    """Returns the first batch, and the data with nothing taken from them.
 
     Raises:
         ValueError: If there is none.
@@ -173,7 +173,7 @@ class _InTuple:
 
 
 def _in_tuples(data: Any) -> Any:
-    """A `DataLoader` as Keras can read it, and other data as they are.
+    """Makes a `DataLoader` one that Keras can read; leaves other data.
 
     Keras makes a tuple of what a loader yields: a tensor comes apart into its
     sequences, and a dict into its names, but on PyTorch.
@@ -185,18 +185,18 @@ def _in_tuples(data: Any) -> Any:
 
 
 def _put_back(head: Any, rest: Iterator) -> Iterator:
-    """A generator of tuples, which is what Keras takes."""
+    """Yields tuples, which is what Keras takes."""
     for item in itertools.chain([head], rest):
         yield item if isinstance(item, tuple) else (item,)
 
 
 def inputs_of(item: Any) -> Any:
-    """The inputs of a batch; see `inputs_and_weights`."""
+    """Returns the inputs of a batch; see `inputs_and_weights`."""
     return inputs_and_weights(item)[0]
 
 
 def inputs_and_weights(item: Any) -> tuple[Any, Any]:
-    """The inputs of a batch and the weights of its sequences, or None.
+    """Returns the inputs of a batch and the weights of its sequences, or None.
 
     Raises:
         ValueError: For targets: sequences are their own.
@@ -210,7 +210,7 @@ def inputs_and_weights(item: Any) -> tuple[Any, Any]:
 
 
 def refuse_targets(y: Any) -> None:
-    """Sequences are their own targets.
+    """Refuses targets: sequences are their own.
 
     Raises:
         ValueError: If there are others.
@@ -223,7 +223,7 @@ def refuse_targets(y: Any) -> None:
 
 
 def refuse_nothing_observed(data: Any) -> None:
-    """A bound of nothing is 0, or NaN, and teaches nothing.
+    """Refuses nothing observed: its bound is 0, or NaN, and teaches nothing.
 
     Args:
         data: A checked batch, or a data set, which is not looked into.
@@ -240,7 +240,7 @@ def refuse_nothing_observed(data: Any) -> None:
 
 
 def refuse_losses(compile_config: dict | None) -> None:
-    """A loss or metrics given to `compile` would go unused.
+    """Refuses a loss or metrics of `compile`, which would go unused.
 
     Raises:
         ValueError: If there are any.

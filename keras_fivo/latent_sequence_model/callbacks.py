@@ -72,7 +72,7 @@ class FirstBound(keras.callbacks.Callback):
 
 
 def _reason(center: np.ndarray, scale: np.ndarray, has_head: bool) -> str:
-    """What may be wrong, from what the cell was adapted to."""
+    """Tells what may be wrong, from what the cell was adapted to."""
     if not np.any(center) and np.all(scale == 1):
         return (
             "The model does not know the units of its data: call "

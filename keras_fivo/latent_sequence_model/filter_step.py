@@ -182,7 +182,7 @@ class FilterStep(keras.Model):
         return {**found, **new}
 
     def _forecast(self, state: dict, inputs: dict) -> Tensor:
-        """Weighted mean over particles of the next observation's mean."""
+        """Averages the next observation's mean over weighted particles."""
         particles = self.bound.num_particles
         parts = [
             inputs.get("next_controls"),
@@ -210,7 +210,7 @@ class FilterStep(keras.Model):
         return ops.sum(like_rows(weights, means) * means, axis=1)
 
     def _middle_noise(self, rows: int) -> Tensor:
-        """Noise of observations that are not looked at."""
+        """Returns noise of observations that are not looked at."""
         middle = 0.0 if self.cell.emission_noise == "normal" else 0.5
         return ops.full((rows, *self.cell.emission_noise_shape), middle)
 
@@ -230,7 +230,7 @@ class FilterStep(keras.Model):
         return found
 
     def _initial(self) -> dict:
-        """The state before the first step, but for what a step never leaves."""
+        """Returns the state before the first step, less what no step leaves."""
         state = self.bound.initial_state(self.cell, self.batch_size)
         return {name: x for name, x in state.items() if name != "left_out"}
 
@@ -242,7 +242,7 @@ class FilterStep(keras.Model):
 
 
 def _parts(state: dict) -> dict[str, Tensor]:
-    """The leaves of a state by name."""
+    """Returns the leaves of a state by name."""
     leaves = keras.tree.flatten(state)
     return {f"state_{i}": x for i, x in enumerate(leaves)}
 

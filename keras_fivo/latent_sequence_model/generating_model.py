@@ -172,7 +172,7 @@ class GeneratingModel(TrainedModel):
     def _to_come(
         self, controls: Any, known: Any, shape: tuple, num_samples: int
     ) -> tuple:
-        """Controls and what is known of the steps to come, by rows; or None.
+        """Returns controls and what is static of the steps to come; or None.
 
         Args:
             controls: As for `forecast`.

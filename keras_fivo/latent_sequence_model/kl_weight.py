@@ -44,7 +44,7 @@ class KLWarmUp(Configurable):
         return ops.power(share, self.power)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {
             "num_updates": self.num_updates,
             "power": self.power,
@@ -72,12 +72,12 @@ class ConstantKLWeight(Configurable):
         return ops.convert_to_tensor(self.weight, "float32")
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {"weight": self.weight}
 
 
 def get_kl_weight(identifier: Any) -> Any:
-    """A function of the number of updates, or None; see `find`."""
+    """Returns a function of the number of updates, or None; see `find`."""
     if identifier is None:
         return None
     if isinstance(identifier, int | float):

@@ -137,7 +137,7 @@ class _Facts:
         return node.input[0] if moves_nothing else None
 
     def _chosen(self, node: Any) -> str | None:
-        """What a choice between two values always gives; None: it depends."""
+        """Returns what a choice of two values always gives, or None."""
         condition, first, second = node.input
         shape = self.shapes[node.output[0]]
         if condition in self.constants and self.constants[condition].all():

@@ -123,7 +123,7 @@ def static_rows(data: Any, embedding: Any) -> Tensor | None:
 
 
 def _embedded(series: Tensor, embedding: Any) -> Tensor:
-    """The vector of each series; of unknown ones the mean of all vectors."""
+    """Returns the vector of each series; of unknown ones the mean of all."""
     index = ops.cast(series, "int32")
     vectors = ops.cast(embedding(ops.maximum(index, 0)), "float32")
     typical = ops.mean(ops.cast(embedding.embeddings, "float32"), axis=0)

@@ -19,7 +19,7 @@ from keras_fivo.types import Nested, Tensor
 def draw_density_ratio_noise(
     cell: Any, num_steps: int, batch: int, seed: Any
 ) -> Noise:
-    """All random numbers of `density_ratio_loss`."""
+    """Draws all random numbers of `density_ratio_loss`."""
     rows = batch * cell.twist.num_samples
     return draw_generation_noise(cell, num_steps, rows, seed)
 
@@ -70,7 +70,7 @@ def density_ratio_loss(cell: Any, inputs: dict, noise: Noise) -> Tensor:
 def _sample(
     cell: Any, inputs: dict, noise: Noise, count: int
 ) -> tuple[dict, Tensor]:
-    """Inputs with sampled observations, `(time, batch * count, ...)`."""
+    """Returns inputs of sampled observations, `(time, batch * count, ...)`."""
     names = ("observations", "observed", "active", "controls")
     # (time, batch, ...) -> (time, batch * count, ...)
     wide = {
@@ -90,7 +90,7 @@ def _sample(
 def _readings(
     twisted: TwistedCell, inputs: dict, latents: Tensor
 ) -> tuple[list, Nested]:
-    """What the twist reads of each step, and of its future."""
+    """Returns what the twist reads of each step, and of its future."""
     cell = twisted.cell
     num_steps, rows = ops.shape(inputs["active"])
     observed_state = cell.initial_observed_state(rows)
@@ -111,7 +111,7 @@ def _readings(
 def _pairs(
     tree: Nested, num_steps: int, batch: int, count: int, axis: int
 ) -> Nested:
-    """`(time, batch * count, ...)` to rows, repeated along a new axis."""
+    """Turns `(time, batch * count, ...)` into rows, repeated on a new axis."""
 
     def repeat(x: Tensor) -> Tensor:
         event = ops.shape(x)[2:]

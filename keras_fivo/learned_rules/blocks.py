@@ -20,7 +20,7 @@ _MANY = 32
 
 
 def convolve(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    """Convolution with zeros beyond the ends, as products of matrices.
+    """Convolves, with zeros beyond the ends, by products of matrices.
 
     The gradients of a convolution are slow with XLA on a CPU; those of
     products with shifted inputs are not.
@@ -46,7 +46,7 @@ def convolve(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
 
 
 def _by_tiles(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    """Convolution of width 3 by half of the multiplications.
+    """Convolves by a kernel of width 3 with half of the multiplications.
 
     Four neighbours at a time: the product of two polynomials, from its
     values at 0, 1, -1, 2, -2 and infinity (Winograd, 1980, "Arithmetic
@@ -91,7 +91,7 @@ def _by_tiles(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
 
 
 def _kernel_values(kernel: Tensor) -> Tensor:
-    """Values of the polynomial of a kernel of width 3, `(6, ...)`."""
+    """Returns values of the polynomial of a kernel of width 3, `(6, ...)`."""
     first, middle, last = kernel[0], kernel[1], kernel[2]
     even, odd = -(first + last) / 6.0, middle / 6.0
     even_2, odd_2 = first / 24.0 + last / 6.0, middle / 12.0
@@ -100,24 +100,24 @@ def _kernel_values(kernel: Tensor) -> Tensor:
 
 
 def _pad(x: Tensor, axis: int, before: int, after: int) -> Tensor:
-    """Zeros before and after, along an axis."""
+    """Adds zeros before and after, along an axis."""
     padding = [(0, 0)] * len(x.shape)
     padding[axis] = (before, after)
     return ops.pad(x, padding)
 
 
 def _along(x: Tensor, axis: int, part: int | slice) -> Tensor:
-    """A part along an axis."""
+    """Takes a part along an axis."""
     return x[(*[slice(None)] * axis, part)]
 
 
 def _known(shape: tuple) -> tuple:
-    """A shape for a reshape; at most one size is not known."""
+    """Returns a shape to reshape to; at most one size is not known."""
     return tuple(-1 if size is None else size for size in shape)
 
 
 def truncated_normal(fan_in: int) -> Any:
-    """Initializer of deviation 1 / sqrt(fan_in)."""
+    """Returns an initializer of deviation 1 / sqrt(fan_in)."""
     return keras.initializers.TruncatedNormal(stddev=1 / math.sqrt(fan_in))
 
 

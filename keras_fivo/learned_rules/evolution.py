@@ -37,7 +37,7 @@ class Perturbations:
             yield
 
     def accumulate(self, sums: list, restart: Tensor) -> list:
-        """Sums of perturbations in the life of each task, this one included.
+        """Adds this perturbation to those before it in the life of each task.
 
         Args:
             sums: Before, of each weight `(tasks, ...)`.
@@ -51,7 +51,7 @@ class Perturbations:
         return added
 
     def surrogate(self, sums: list, up: Tensor, down: Tensor) -> Tensor:
-        """Losses whose gradients are the estimates.
+        """Returns losses whose gradients are the estimates.
 
         The estimate of a task is the sum of its perturbations times half the
         difference of the two losses, over the variance.
@@ -72,5 +72,5 @@ class Perturbations:
 
 
 def range_after(x: Tensor) -> tuple:
-    """All axes but the first."""
+    """Returns all axes but the first."""
     return tuple(range(1, len(x.shape)))

@@ -33,7 +33,7 @@ def evaluate_few_shot(
     probe: Any = None,
     seed: int = 0,
 ) -> FewShotResult:
-    """Accuracy of a probe that sees a few labels of each class.
+    """Measures the accuracy of a probe that sees a few labels of each class.
 
     Each trial draws classes, `shots` examples of each to fit the probe, and
     up to 15 others of each to test it. The same seed draws the same trials,

@@ -124,7 +124,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         ]
 
     def _add_accumulators(self, group: TaskGroup, number: int) -> list:
-        """Sums of the perturbations in the life of each base model."""
+        """Creates sums of the perturbations in the life of each base model."""
         return [
             self.add_weight(
                 shape=(group.num_tasks, *weight.shape),
@@ -137,7 +137,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         ]
 
     def _fresh(self, group: TaskGroup) -> BaseWeights:
-        """New base models; two of each under evolution strategies."""
+        """Draws new base models; two of each under evolution strategies."""
         base = initial_base(
             group.input_dim, group.units, self.seed_generator, group.num_tasks
         )
@@ -148,7 +148,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         )
 
     def compute_losses(self, data: Any, training: bool) -> tuple[dict, dict]:
-        """The meta-objective of a batch, and sums to report.
+        """Computes the meta-objective of a batch, and sums to report.
 
         Args:
             data: A batch, as Keras' trainers pass it.
@@ -168,7 +168,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         return {"loss": total / count}, report
 
     def _learn(self, number: int, batch: dict, training: bool) -> tuple:
-        """Base models of a group after a batch, losses and accuracies."""
+        """Trains base models of a group; gives losses and accuracies too."""
         group = self.groups[number]
         restart = batch["restart"]
         if not (self.evolves and training):
@@ -196,7 +196,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         return new_base, losses, right
 
     def _current(self, number: int, restart: Tensor) -> BaseWeights:
-        """The base models as they are, or fresh where they start anew."""
+        """Returns the base models, fresh where they start anew."""
         fresh = self._fresh(self.groups[number])
         kept = keras.tree.pack_sequence_as(
             fresh, [v.value for v in self.bases[number]]
@@ -206,7 +206,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         )
 
     def _unroll(self, base: BaseWeights, batch: dict) -> tuple:
-        """Updates of base models, and what they come to be good for.
+        """Updates base models, and tells what they come to be good for.
 
         Returns:
             The base models after the updates; means over the updates of the
@@ -233,7 +233,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         return base, ops.mean(losses, 0), ops.mean(accuracies, 0)
 
     def loss_variables(self, name: str) -> list:
-        """The weights of the rule."""
+        """Returns the weights of the rule."""
         return self.trainable_variables
 
     @property
@@ -269,7 +269,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         return [v for group in (*self.bases, *self.accumulated) for v in group]
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         serialize = keras.saving.serialize_keras_object
         config = {
             "rule": serialize(self.rule),
@@ -289,12 +289,12 @@ class MetaTraining(backend.Trainer, keras.Model):
         return cls(**{**config, "rule": rule})
 
     def get_build_config(self) -> None:
-        """The constructor builds the model."""
+        """Returns nothing: the constructor builds the model."""
         return None
 
 
 def choose(condition: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Entries along the first axis of one tensor or of another.
+    """Takes entries along the first axis of one tensor or of another.
 
     Args:
         condition: `(entries,)`, bool.

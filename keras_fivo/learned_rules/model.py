@@ -151,7 +151,7 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         return {"change": change}, {"counted": ops.ones(())}
 
     def loss_variables(self, name: str) -> list:
-        """None: the rule has moved them."""
+        """Returns none: the rule has moved them."""
         return []
 
     @property
@@ -182,7 +182,7 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         return super().fit(x, **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray:
-        """Embeddings, `(examples, units[-1])`.
+        """Returns embeddings, `(examples, units[-1])`.
 
         Args:
             x: Images, `(examples, ...)`.
@@ -196,7 +196,7 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
     def evaluate(
         self, x: Any = None, y: Any = None, **kwargs: Any
     ) -> FewShotResult:
-        """Accuracy with a few labels; see `evaluate_few_shot`."""
+        """Measures the accuracy with a few labels; see `evaluate_few_shot`."""
         return evaluate_few_shot(self, x, y, **kwargs)
 
     def _check(self, x: Any) -> None:
@@ -241,7 +241,7 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         save_preset(self, folder, card)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "rule": keras.saving.serialize_keras_object(self.rule),
             "units": self.units,

@@ -47,7 +47,7 @@ class TaskParallel(keras.distribution.DataParallel):
         super().__init__(device_mesh, devices)
 
     def get_data_layout(self, data_shape: Any) -> Any:
-        """Layout of a part of a batch, by its shape.
+        """Returns the layout of a part of a batch, by its shape.
 
         Args:
             data_shape: `(updates, tasks, batch, inputs)` of inputs, or
@@ -56,14 +56,14 @@ class TaskParallel(keras.distribution.DataParallel):
         return self._layout(data_shape, int(len(data_shape) == 4))
 
     def get_variable_layout(self, variable: Any) -> Any:
-        """Layout of a variable: base models are apart, the rest everywhere."""
+        """Returns a variable's layout: base models apart, others everywhere."""
         name = variable.path.rsplit("/", 1)[-1]
         return self._layout(
             variable.shape, 0 if _OF_TASKS.fullmatch(name) else None
         )
 
     def _layout(self, shape: Any, axis: int | None) -> Any:
-        """Layout of a tensor with an axis that is spread; None: no axis."""
+        """Returns the layout of a tensor with an axis spread; None: no axis."""
         axes: list = [None] * len(shape)
         if axis is not None:
             count = self.num_model_replicas

@@ -21,7 +21,7 @@ class Linear(NamedTuple):
     bias: Any
 
     def __call__(self, features: Any) -> Any:
-        """Predictions, `(..., examples, targets)`."""
+        """Returns predictions, `(..., examples, targets)`."""
         features = ops.convert_to_tensor(features)
         return ops.matmul(features, self.kernel) + self.bias
 
@@ -44,7 +44,7 @@ class RidgeProbe:
         self.penalty = float(penalty)
 
     def fit(self, features: Tensor, targets: Tensor) -> Linear:
-        """The best linear map.
+        """Finds the best linear map.
 
         Args:
             features: `(..., examples, features)`.
@@ -72,7 +72,7 @@ class RidgeProbe:
         support: tuple[Tensor, Tensor],
         query: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """How badly features serve what few labels can tell.
+        """Tells how badly features serve what few labels can tell.
 
         Args:
             support: Features `(..., examples, features)` and targets `(...,
@@ -113,7 +113,7 @@ class LogisticProbe:
         self.inverse_penalty = float(inverse_penalty)
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> Linear:
-        """The most likely linear map to logits.
+        """Finds the most likely linear map to logits.
 
         Args:
             features: `(examples, features)`.
@@ -145,7 +145,7 @@ class LogisticProbe:
 
 
 def centred_targets(targets: Tensor) -> Tensor:
-    """Targets less their mean, of length one by example on average."""
+    """Centres targets, to a length of one by example on average."""
     targets = ops.convert_to_tensor(targets)
     centred = targets - ops.mean(targets, axis=(-2, -1), keepdims=True)
     power = ops.sum(ops.square(centred), axis=-1, keepdims=True)

@@ -151,7 +151,7 @@ class LocalUpdateRule(keras.layers.Layer):
         inputs: Tensor,
         activation: Callable = ops.relu,
     ) -> BaseWeights:
-        """The base model after one update by a batch; changes nothing.
+        """Returns the base model after an update by a batch; changes nothing.
 
         Args:
             base: Weights of the base model, or of several, with equal
@@ -171,7 +171,7 @@ class LocalUpdateRule(keras.layers.Layer):
         inputs: Tensor,
         activation: Callable = ops.relu,
     ) -> Change:
-        """What an update is made of; see `step`."""
+        """Computes what an update is made of; see `step`."""
         self.check_embedding(base.kernels[-1].shape[-1])
         xs, zs = run_base(base, inputs, activation)
         hidden, deltas = self._hidden_states(base, xs, [xs[0], *zs])
@@ -191,7 +191,7 @@ class LocalUpdateRule(keras.layers.Layer):
     def _hidden_states(
         self, base: BaseWeights, xs: list, zs: list
     ) -> tuple[list, list]:
-        """Hidden states and error signals, from the embedding down."""
+        """Computes hidden states and error signals, from the embedding down."""
         delta = self._delta_of_embedding(xs[-1])
         zero = ops.zeros_like(xs[0][..., 0, :])
         hidden: list = []
@@ -227,7 +227,7 @@ class LocalUpdateRule(keras.layers.Layer):
     def _hidden_state(
         self, x: Tensor, z: Tensor, delta: Tensor, own: Tensor, bias: Tensor
     ) -> Tensor:
-        """Hidden state of the units of a layer, `(..., units, batch, units)`.
+        """Computes hidden states of a layer, `(..., units, batch, hidden_dim)`.
 
         Args:
             x: Activations, `(..., batch, units)`.
@@ -274,14 +274,14 @@ class LocalUpdateRule(keras.layers.Layer):
             )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         names = ["units", "top_units", "delta_dim", "rank", "embedding_dim"]
         names += ["identical_updates", "learning_rate"]
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}
 
     def get_build_config(self) -> None:
-        """The constructor builds the rule."""
+        """Returns nothing: the constructor builds the rule."""
         return None
 
 
@@ -294,12 +294,12 @@ def _sizes(name: str, sizes: Sequence[int]) -> list[int]:
 
 
 def _by_unit(x: Tensor) -> Tensor:
-    """`(..., batch, units)` to `(..., units, batch, 1)`."""
+    """Turns `(..., batch, units)` into `(..., units, batch, 1)`."""
     return ops.swapaxes(x, -1, -2)[..., None]
 
 
 def _weight_statistics(below: Tensor | None, above: Tensor | None) -> Tensor:
-    """Four statistics of the weights on each side of the units of a layer.
+    """Returns four statistics of the weights on each side of a layer's units.
 
     Args:
         below: `(..., lower, units)`; None at the inputs.
@@ -330,7 +330,7 @@ def _four(kernel: Tensor, axis: int) -> Tensor:
 
 
 def _send_down(backward: Tensor, delta: Tensor) -> Tensor:
-    """Error signals through a backward matrix, `(..., lower, batch, d)`."""
+    """Sends error signals down, `(..., lower, batch, delta_dim)`."""
     flat = ops.reshape(delta, (*delta.shape[:-2], -1))
     sent = ops.matmul(backward, flat)
     sent = ops.reshape(sent, (*sent.shape[:-1], *delta.shape[-2:]))

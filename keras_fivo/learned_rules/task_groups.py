@@ -56,7 +56,7 @@ def check_batches(batches: Any, groups: Sequence[TaskGroup]) -> None:
 
 
 def _fits(shape: tuple, expected: tuple) -> bool:
-    """Whether no size that is known is another one than expected."""
+    """Tells whether no size that is known is another one than expected."""
     return len(shape) == len(expected) and all(
         None in (a, b) or a == b for a, b in zip(shape, expected, strict=True)
     )

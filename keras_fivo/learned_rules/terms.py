@@ -99,7 +99,7 @@ class KernelChange(keras.layers.Layer):
         lower: tuple[Tensor, Tensor],
         upper: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """The merged change.
+        """Returns the merged change.
 
         Args:
             kernel: `(..., lower, upper)`.
@@ -115,7 +115,7 @@ class KernelChange(keras.layers.Layer):
         lower: tuple[Tensor, Tensor],
         upper: tuple[Tensor, Tensor],
     ) -> dict:
-        """The terms by name, each of the kernel's shape; see `call`."""
+        """Computes the terms by name, each shaped as the kernel; see `call`."""
         w = over_rms(kernel, -2, 1e-6)
         grown, sign = ops.sqrt(1.0 + ops.square(w)) - 1.0, ops.sign(w)
         (x_lower, h_lower), (x_upper, h_upper) = lower, upper
@@ -158,7 +158,7 @@ class KernelChange(keras.layers.Layer):
         }
 
     def merge(self, terms: dict) -> Tensor:
-        """One change of the terms by name."""
+        """Makes one change of the terms by name."""
         w = terms["w_base"]
         scaled = [_bounded(terms[name], 1.0) for name in TERMS]
         change = self.constant + sum(
@@ -173,7 +173,7 @@ class KernelChange(keras.layers.Layer):
     def _read(
         self, hidden: Tensor, kernel: Tensor, bias: Tensor, names: tuple
     ) -> dict:
-        """Readouts `(..., units, batch * rank)` by name."""
+        """Returns readouts `(..., units, batch * rank)` by name."""
         read = ops.matmul(hidden, kernel) + bias
         shape = (*hidden.shape[:-2], -1)
         return {
@@ -184,7 +184,7 @@ class KernelChange(keras.layers.Layer):
         }
 
     def _low_rank(self, read: dict, name: str) -> Tensor:
-        """Mean over batch and channels of bottom times top."""
+        """Returns the mean over batch and channels of bottom times top."""
         bottom, top = read[f"{name}/bottom"], read[f"{name}/top"]
         return ops.matmul(bottom, _transpose(top)) / top.shape[-1]
 

@@ -54,7 +54,7 @@ class LinearGaussian:
         return int(ops.shape(self.emission_matrix)[-2])
 
     def steps(self, num_steps: int) -> dict:
-        """All parameters by step; those shared by the batch have batch 1.
+        """Returns parameters by step; those shared by the batch have batch 1.
 
         The first step has matrix 0 and the initial mean and covariance as
         offset and covariance of its transition: a chain from z_0 = 0.
@@ -104,7 +104,7 @@ def _factor(covariance: Tensor) -> Tensor:
 
 
 def by_time(value: Tensor, rank: int, num_steps: int) -> Tensor:
-    """A parameter as `(time, batch or 1, ...)`.
+    """Returns a parameter as `(time, batch or 1, ...)`.
 
     Args:
         value: Of that rank, or with a leading axis of time, or of batch and

@@ -18,7 +18,7 @@ from keras_fivo.types import Tensor
 def observed_entries(
     observations: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Observations, zero where missing, and which entries are observed.
+    """Returns observations, zero where missing, and what is observed.
 
     Returns:
         `(time, batch, features)` each.
@@ -41,7 +41,7 @@ def observed_entries(
 
 
 def filter_steps(steps: dict, observations: Tensor, observed: Tensor) -> dict:
-    """The filter on parameters by step, time first.
+    """Filters with parameters by step, time first.
 
     It carries roots of covariances, not covariances: under a prior 1,000
     times as wide as the noise the latter would lose all digits of float32.

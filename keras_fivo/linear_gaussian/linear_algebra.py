@@ -6,12 +6,12 @@ from keras_fivo.types import Tensor
 
 
 def matvec(matrix: Tensor, vector: Tensor) -> Tensor:
-    """`(..., m, n)` times `(..., n)`: `(..., m)`."""
+    """Multiplies `(..., m, n)` with `(..., n)`: `(..., m)`."""
     return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vector, -1)), -1)
 
 
 def each_times(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """`(..., m, n)` times each of `(..., samples, n)`."""
+    """Multiplies `(..., m, n)` with each of `(..., samples, n)`."""
     return ops.matmul(vectors, transpose(matrix))
 
 
@@ -21,27 +21,27 @@ def transpose(matrix: Tensor) -> Tensor:
 
 
 def square(factor: Tensor) -> Tensor:
-    """L L'."""
+    """Returns L L'."""
     return ops.matmul(factor, transpose(factor))
 
 
 def diagonal(matrix: Tensor) -> Tensor:
-    """The diagonal of each matrix, `(..., n)`."""
+    """Returns the diagonal of each matrix, `(..., n)`."""
     return ops.diagonal(matrix, axis1=-2, axis2=-1)
 
 
 def solve_lower(factor: Tensor, right: Tensor) -> Tensor:
-    """L^-1 B for a lower triangular L."""
+    """Solves for L^-1 B, where L is lower triangular."""
     return ops.solve_triangular(*same_batch(factor, right), lower=True)
 
 
 def solve_upper(factor: Tensor, right: Tensor) -> Tensor:
-    """U^-1 B for an upper triangular U."""
+    """Solves for U^-1 B, where U is upper triangular."""
     return ops.solve_triangular(*same_batch(factor, right), lower=False)
 
 
 def orthogonal_factors(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Q and R with Q R = A, Q' Q = I and R upper triangular.
+    """Finds Q and R with Q R = A, Q' Q = I and R upper triangular.
 
     Unlike the Cholesky factor of A' A, R is as precise as A: squares would
     lose what is below 1/4,000 of the largest in float32. Rows go in from the
@@ -73,7 +73,7 @@ def orthogonal_factors(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def triangular_root(*blocks: Tensor) -> Tensor:
-    """The lower triangular L whose square is the sum of those of blocks.
+    """Finds the lower triangular L whose square is the sum of blocks' squares.
 
     Args:
         *blocks: `(..., n, m)` each, of any m, together of full rank.
@@ -83,7 +83,7 @@ def triangular_root(*blocks: Tensor) -> Tensor:
 
 
 def condense(rows: Tensor) -> Tensor:
-    """At most n rows B with B' B = A' A.
+    """Finds at most n rows B with B' B = A' A.
 
     The rotation that makes them counts as a constant. So A may be of any
     rank, and the gradient of what depends on B' B is exact all the same.
@@ -98,7 +98,7 @@ def condense(rows: Tensor) -> Tensor:
 
 
 def absorb(root: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What observing `rows z + e`, e ~ N(0, I), leaves of z ~ N(mean, L L').
+    """Tells what observing `rows z + e`, e ~ N(0, I), leaves of z.
 
     With B = rows L and I + B' B = R' R the new covariance is L R^-1 times
     its transpose. No covariance is formed, and none subtracted.

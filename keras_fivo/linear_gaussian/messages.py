@@ -28,7 +28,7 @@ LOG_TWO_PI = math.log(2 * math.pi)
 def observation_messages(
     steps: dict, observations: Tensor, observed: Tensor
 ) -> dict:
-    """Log p(x_t | z_t) of what is observed, as a function of z_t.
+    """Returns log p(x_t | z_t) of what is observed, as a function of z_t.
 
     Args:
         steps: As from `LinearGaussian.steps`; only the emission is read.
@@ -53,7 +53,7 @@ def observation_messages(
 
 
 def _observed_emission(steps: dict, observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix and factor of the emission, with nothing to learn where missing.
+    """Returns matrix and factor of the emission that tell of what is observed.
 
     A missing entry gets a row of zeros and independent noise of variance 1.
     """
@@ -73,7 +73,7 @@ def _condensed(root: Tensor, target: Tensor) -> dict:
 
 
 def messages_of_inputs(steps: dict, inputs: dict) -> dict:
-    """Log p(x_t | z_t) of what is observed up to each sequence's length.
+    """Returns log p(x_t | z_t) of what is observed within each length.
 
     Args:
         steps: As for `observation_messages`.
@@ -94,7 +94,7 @@ def messages_of_inputs(steps: dict, inputs: dict) -> dict:
 
 
 def log_message(message: dict, latent: Tensor) -> Tensor:
-    """The value of a message, `(rows,)`, in nats.
+    """Returns the value of a message, `(rows,)`, in nats.
 
     Args:
         message: Of one step, with rows in the place of the batch.
@@ -107,7 +107,7 @@ def log_message(message: dict, latent: Tensor) -> Tensor:
 
 
 def backward_messages(steps: dict, messages: dict) -> tuple[dict, dict]:
-    """What the future says about each latent.
+    """Tells what the future says about each latent.
 
     Args:
         steps: As from `LinearGaussian.steps`; only the transition is read.
@@ -168,7 +168,7 @@ def _through_transition(now: dict, joint: dict) -> dict:
 
 
 def condition_transition(steps: dict, message: dict) -> dict:
-    """p(z_t | z_{t-1}) times a message about z_t, normalised.
+    """Returns p(z_t | z_{t-1}) times a message about z_t, normalised.
 
     Args:
         steps: As from `LinearGaussian.steps`; only the transition is read.

@@ -84,7 +84,7 @@ class Posterior:
         return backward_conditionals(self._steps, self._found)
 
     def filtered(self) -> KalmanResult:
-        """Marginals given the past, and the log evidence."""
+        """Returns marginals given the past, and the log evidence."""
         found = dict(self._found)
         for name in ("", "predicted_"):
             found[f"{name}covariances"] = square(found.pop(f"{name}roots"))
@@ -95,7 +95,7 @@ class Posterior:
         )
 
     def smoothed(self) -> SmoothingResult:
-        """Marginals given the whole sequence, and the log evidence."""
+        """Returns marginals given the whole sequence, and the log evidence."""
         means, roots = smooth_steps(self._found, self._back)
         increments = self._found["log_evidence_increments"]
         return SmoothingResult(
@@ -105,7 +105,7 @@ class Posterior:
         )
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Whole paths from p(z_1:T | x_1:T).
+        """Samples whole paths from p(z_1:T | x_1:T).
 
         Args:
             noise: `(batch, time, samples, latent_dim)`, standard Normal.
@@ -133,7 +133,7 @@ def kalman_smoother(
     observations: Tensor,
     mask: Tensor | None = None,
 ) -> SmoothingResult:
-    """Marginals of the latents given the whole sequence; see `Posterior`.
+    """Smooths a batch of sequences; see `Posterior`.
 
     Reference:
         Rauch, Tung and Striebel, 1965, "Maximum Likelihood Estimates of

@@ -72,7 +72,7 @@ def forecast(
     mask: Tensor | None = None,
     lengths: Tensor | None = None,
 ) -> Forecast:
-    """Marginals of the steps that follow each sequence's own last one.
+    """Returns marginals of the steps after each sequence's own last one.
 
     Args:
         model: The parameters; per-step ones reach into the future, or stay

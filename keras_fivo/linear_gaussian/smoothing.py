@@ -16,7 +16,7 @@ from keras_fivo.types import Tensor
 
 
 def backward_conditionals(steps: dict, found: dict) -> dict:
-    """p(z_t | z_{t+1}, x_1:t) of all steps but the last.
+    """Returns p(z_t | z_{t+1}, x_1:t) of all steps but the last.
 
     Its mean is `mean_t + gain_t (z_{t+1} - predicted_mean_{t+1})`.
 
@@ -42,7 +42,7 @@ def backward_conditionals(steps: dict, found: dict) -> dict:
 
 
 def smooth_steps(found: dict, back: dict) -> tuple[Tensor, Tensor]:
-    """The smoother on parameters by step.
+    """Smooths with parameters by step.
 
     Args:
         found: As from `filter_steps`.
@@ -70,7 +70,7 @@ def smooth_steps(found: dict, back: dict) -> tuple[Tensor, Tensor]:
 
 
 def sample_steps(found: dict, back: dict, noise: Tensor) -> Tensor:
-    """Samples of whole paths, from the last step back.
+    """Samples whole paths, from the last step back.
 
     Args:
         found: As from `filter_steps`.

@@ -16,7 +16,7 @@ from keras_fivo.metrics.observed import (
 def coverage(
     observations: Any, samples: Any, level: float = 0.8, axis: int = 1
 ) -> np.ndarray:
-    """Tells of each entry whether the central interval of samples holds it.
+    """Tells which entries the central interval of samples holds.
 
     Of a calibrated forecast the mean, `np.nanmean`, is near `level`.
 
@@ -186,7 +186,7 @@ def mase(
 
 
 def _mean_observed(values: np.ndarray) -> np.ndarray:
-    """The mean over time of what is not NaN; NaN where all is."""
+    """Returns the mean over time of what is not NaN; NaN where all is."""
     seen = ~np.isnan(values)
     total = np.where(seen, values, 0.0).sum(1)
     count = seen.sum(1)

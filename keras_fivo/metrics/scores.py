@@ -98,5 +98,5 @@ def energy_score(
 
 
 def _num_pairs(number: int, fair: bool) -> int:
-    """Ordered pairs of samples: of different ones, or of all."""
+    """Counts ordered pairs of samples: of different ones, or of all."""
     return number * (number - 1) if fair else number**2

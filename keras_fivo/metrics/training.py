@@ -24,7 +24,7 @@ class Ratio(keras.metrics.Metric):
         self.denominator.assign_add(ops.cast(denominator, "float32"))
 
     def result(self) -> Tensor:
-        """The ratio; NaN while nothing has been counted."""
+        """Returns the ratio; NaN while nothing has been counted."""
         numerator = ops.convert_to_tensor(self.numerator)
         denominator = ops.convert_to_tensor(self.denominator)
         return numerator / denominator
@@ -43,7 +43,7 @@ class Count(keras.metrics.Metric):
         self.total.assign_add(ops.cast(value, "float32"))
 
     def result(self) -> Tensor:
-        """The sum."""
+        """Returns the sum."""
         return self.total.value + 0.0
 
 
@@ -116,7 +116,7 @@ class FilterMetrics:
             metric._direction = direction_of(metric.name)
 
     def as_list(self) -> list:
-        """All metrics."""
+        """Returns all metrics."""
         reported = self.ratios, self.counts, self.others
         return [metric for group in reported for metric in group.values()]
 
@@ -147,7 +147,7 @@ class FilterMetrics:
 
 
 def summarize(result: Any) -> dict:
-    """Sums of one batch, for `FilterMetrics.update`.
+    """Sums up one batch, for `FilterMetrics.update`.
 
     Args:
         result: A `FilterResult`.

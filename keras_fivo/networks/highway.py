@@ -58,11 +58,11 @@ class HighwayNetwork(keras.layers.Layer):
         return layer
 
     def get_build_config(self) -> None:
-        """The owner builds its networks."""
+        """Returns nothing: the owner builds its networks."""
         return None
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Output `(..., units[-1])` for `(..., input_dim)`."""
+        """Returns the output `(..., units[-1])` for `(..., input_dim)`."""
         x = ops.cast(inputs, self.compute_dtype)
         layers = zip(self.dense, self.gates, self.linear, strict=True)
         for dense, gate, linear in layers:
@@ -73,7 +73,7 @@ class HighwayNetwork(keras.layers.Layer):
         return x
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "units": self.units,
             "activation": keras.activations.serialize(self.activation),

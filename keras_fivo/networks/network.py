@@ -144,9 +144,9 @@ class Identity(keras.layers.Layer):
         (self.output_dim,) = (int(size) for size in input_dims)
 
     def get_build_config(self) -> None:
-        """The owner builds its networks."""
+        """Returns nothing: the owner builds its networks."""
         return None
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """The input, `(..., size)`, in the compute dtype."""
+        """Returns the input, `(..., size)`, in the compute dtype."""
         return ops.cast(inputs[0], self.compute_dtype)

@@ -148,7 +148,7 @@ class IterativeProposal(Proposal):
         return self.objective == "em"
 
     def own_free_energy(self, free_energies: Tensor) -> Tensor:
-        """What its weights minimise where they have a loss of their own.
+        """Returns what its weights minimise where they have their own loss.
 
         Args:
             free_energies: `(..., num_iterations + 1)`, in nats.
@@ -172,7 +172,7 @@ class IterativeProposal(Proposal):
         return self.start.max_steps
 
     def noise_shape(self, latent_shape: Shape) -> Shape:
-        """That of the latent, for each iteration, and one after the last."""
+        """Returns that of the latent, once more than there are iterations."""
         return (self.num_evaluations, *latent_shape)
 
     def build(self, sizes: Sizes) -> None:
@@ -196,7 +196,7 @@ class IterativeProposal(Proposal):
             self.optimizer.build([v.shape for v in self.update.variables])
 
     def learner(self, rate: Any) -> dict | None:
-        """The weights that a scan moves; see `Proposal.learner`."""
+        """Returns the weights that a scan moves; see `Proposal.learner`."""
         if not self.online:
             return None
         return self.optimizer.start(self.update.variables, rate)
@@ -211,7 +211,7 @@ class IterativeProposal(Proposal):
         present: Tensor,
         inputs: dict,
     ) -> Nested:
-        """What the start needs, and what the update reads."""
+        """Returns what the start needs, and what the update reads."""
         found = {"start": self.start.look_ahead(past, present, inputs)}
         if self.update.reads == "observation":
             seen = inputs["observations"]
@@ -226,7 +226,7 @@ class IterativeProposal(Proposal):
         present: Nested,
         transition: Distribution,
     ) -> Distribution:
-        """The start; see `Proposal.distribution`."""
+        """Returns the start; see `Proposal.distribution`."""
         return self.start.distribution(context, present["start"], transition)
 
     def refine(
@@ -280,7 +280,7 @@ class IterativeProposal(Proposal):
     def _evaluate(
         self, free_energy: Callable, now: Refinable, last: bool
     ) -> tuple[Tensor, Refinable]:
-        """Free energies, whose gradient is that of the proposal's own loss.
+        """Computes free energies, whose gradient is that of the own loss.
 
         Args:
             free_energy: Mean and log-variance to `(rows,)`.
@@ -325,7 +325,7 @@ class IterativeProposal(Proposal):
         return Refinable(new.mean, ops.clip(new.log_variance, low, high))
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         serialize = keras.saving.serialize_keras_object
         config = {
             "num_iterations": self.num_iterations,
@@ -340,7 +340,7 @@ class IterativeProposal(Proposal):
 
 
 def _rounded(transition: Distribution, prior: Refinable) -> Distribution:
-    """The transition, rounded as q is."""
+    """Rounds the transition as q is."""
     # Where both are equal, the gradient is then 0 exactly, and no
     # normalisation of inputs makes something of its rounding.
     if type(transition) is not Normal:

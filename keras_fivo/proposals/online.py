@@ -63,11 +63,11 @@ class OnlineAdam(keras.layers.Layer):
         )
 
     def get_build_config(self) -> None:
-        """The proposal builds its optimizer."""
+        """Returns nothing: the proposal builds its optimizer."""
         return None
 
     def start(self, variables: Sequence[keras.Variable], rate: Any) -> dict:
-        """The state before a scan.
+        """Returns the state before a scan.
 
         Args:
             variables: Those that it was built for.
@@ -87,7 +87,7 @@ class OnlineAdam(keras.layers.Layer):
     def step(
         self, state: dict, gradients: Sequence[Tensor], counts: Tensor
     ) -> dict:
-        """The state after one step down; unchanged if not all are finite.
+        """Takes one step down; leaves the state where not all are finite.
 
         Args:
             state: As from `start`.
@@ -142,7 +142,7 @@ def learned_step(
     seen: Tensor | None,
     anything: Tensor,
 ) -> dict:
-    """One step down the free energies after the refinements of a step.
+    """Takes a step down the free energies after the refinements of a step.
 
     Args:
         optimizer: What steps.

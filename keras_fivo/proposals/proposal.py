@@ -51,7 +51,7 @@ class Proposal(keras.layers.Layer):
     """Whether its weights minimise its free energies, not the bound."""
 
     def learner(self, rate: Any) -> dict | None:
-        """Weights that move in each step of a scan, and all that moves them.
+        """Returns what moves in each step of a scan, and all that moves it.
 
         It goes through the scan as an argument of `refine`, which then
         returns it, moved; `keep_learner` takes it afterwards.

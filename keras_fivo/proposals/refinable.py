@@ -27,12 +27,12 @@ class Refinable:
 
 
 def normal_of(mean: Tensor, log_variance: Tensor) -> Normal:
-    """The distribution of these moments."""
+    """Returns the distribution of these moments."""
     return Normal(mean, ops.exp(0.5 * log_variance))
 
 
 def moments_of(density: Distribution, which: str) -> Refinable:
-    """Means, and logs of the variances of entries.
+    """Returns means, and logs of the variances of entries.
 
     Raises:
         TypeError: For what is no Normal.
@@ -53,7 +53,7 @@ def moments_of(density: Distribution, which: str) -> Refinable:
 
 
 def where(condition: Tensor, first: Refinable, other: Refinable) -> Refinable:
-    """The first for the rows of a condition, the other elsewhere."""
+    """Takes the first in the rows of a condition, the other elsewhere."""
     rows = ops.expand_dims(condition, -1)
     return Refinable(
         ops.where(rows, first.mean, other.mean),
@@ -62,14 +62,14 @@ def where(condition: Tensor, first: Refinable, other: Refinable) -> Refinable:
 
 
 def detached(q: Refinable) -> Refinable:
-    """The same, as a constant."""
+    """Returns the same, as a constant."""
     return Refinable(
         ops.stop_gradient(q.mean), ops.stop_gradient(q.log_variance)
     )
 
 
 def linear_term(q: Refinable, gradient: Refinable) -> Tensor:
-    """Zero, whose derivative by q is the gradient; `(rows,)`."""
+    """Returns zero, whose derivative by q is the gradient; `(rows,)`."""
     held = detached(q)
     moved = gradient.mean * (q.mean - held.mean)
     moved += gradient.log_variance * (q.log_variance - held.log_variance)
@@ -77,7 +77,7 @@ def linear_term(q: Refinable, gradient: Refinable) -> Tensor:
 
 
 def stacked(found: Sequence[Refinable]) -> Refinable:
-    """All of them, one below the other."""
+    """Stacks all of them, one below the other."""
     return Refinable(
         ops.concatenate([q.mean for q in found], axis=0),
         ops.concatenate([q.log_variance for q in found], axis=0),

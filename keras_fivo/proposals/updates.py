@@ -56,7 +56,7 @@ class Update(keras.layers.Layer):
         """
 
     def get_build_config(self) -> None:
-        """The proposal builds its update."""
+        """Returns nothing: the proposal builds its update."""
         return None
 
     def call(
@@ -82,13 +82,13 @@ class Update(keras.layers.Layer):
     def step(
         self, now: Refinable, gradient: Refinable, seen: Tensor | None
     ) -> Refinable:
-        """See `call`."""
+        """Takes one step; see `call`."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `step`."
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "normalize_mean": self.normalize_mean,
             "gradient_scale": self.gradient_scale,
@@ -151,7 +151,7 @@ class GradientUpdate(Update):
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {"rate": self.rate, "learned": self.learned}
         return {**super().get_config(), **config}
 
@@ -256,7 +256,7 @@ class NetworkUpdate(Update):
     def read(
         self, now: Refinable, gradient: Refinable, seen: Tensor | None
     ) -> Tensor:
-        """The network's inputs, `(rows, 4 * latent_dim + size)`."""
+        """Returns the network's inputs, `(rows, 4 * latent_dim + size)`."""
         inputs = [
             gradient.mean,
             gradient.log_variance,
@@ -272,13 +272,13 @@ class NetworkUpdate(Update):
     def move(
         self, value: Tensor, gradient: Tensor, offset: Tensor, gate: Tensor
     ) -> Tensor:
-        """The new mean, or the new log-variance."""
+        """Returns the new mean, or the new log-variance."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `move`."
         )
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         config = {
             "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
@@ -320,7 +320,7 @@ class LearnedSGDUpdate(NetworkUpdate):
 
 
 def layer_normalized(x: Tensor) -> Tensor:
-    """Centred and divided by the unbiased standard deviation of each row."""
+    """Centres rows, divided by their unbiased standard deviations."""
     size = int(x.shape[-1])
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     squares = ops.sum(ops.square(centred), axis=-1, keepdims=True)
@@ -341,5 +341,5 @@ _UPDATES: dict[str, type[Update]] = {
 
 
 def get_update(identifier: Any) -> Update:
-    """An update from an object or a name; see `find`."""
+    """Returns an update from an object or a name; see `find`."""
     return find(identifier, _UPDATES, Update, "update")

@@ -8,7 +8,7 @@ from keras_fivo.types import Tensor
 
 
 def kl_inputs(active: Tensor, analytic: bool, kl_weight: Any) -> dict:
-    """What a model reads of it in each step, `(time, batch)` each.
+    """Returns what a model reads of it in each step, `(time, batch)` each.
 
     Args:
         active: Bool `(time, batch)`.

@@ -234,17 +234,17 @@ def _advance(carry: tuple, matrix: Tensor, noise: Tensor, walk: Tensor) -> Any:
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
-    """`(n, rows)` and `(m, rows)` to `(n, m, rows)`."""
+    """Multiplies `(n, rows)` and `(m, rows)` to `(n, m, rows)`."""
     return left[:, None] * right[None]
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Matrix products of rows: `(n, k, rows)`, `(k, m, rows)`."""
+    """Multiplies matrices of rows: `(n, k, rows)`, `(k, m, rows)`."""
     return ops.sum(left[:, :, None] * right[None], axis=1)
 
 
 def _diagonal(values: Tensor) -> Tensor:
-    """`(n, rows)` as diagonal matrices `(n, n, rows)`."""
+    """Returns `(n, rows)` as diagonal matrices `(n, n, rows)`."""
     size = int(values.shape[0])
     return values * ops.eye(size, dtype=keras.config.floatx())[:, :, None]
 

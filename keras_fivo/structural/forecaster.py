@@ -129,11 +129,11 @@ class StructuralForecaster(backend.Trainer, keras.Model):
         self.raw.assign(np.tile(prior_means(), (self.num_rows, 1)))
 
     def call(self, inputs: dict) -> Tensor:
-        """The log evidence of each row."""
+        """Returns the log evidence of each row."""
         return ops.sum(self.increments(inputs), axis=1)
 
     def compute_losses(self, data: Any, training: bool) -> tuple[dict, dict]:
-        """The summed negative log posterior densities of rows, in nats."""
+        """Sums the negative log posterior densities of rows, in nats."""
         inputs = data[0] if isinstance(data, (tuple, list)) else data
         raw = ops.take(self.raw, inputs["row"], axis=0)
         found = self.call(inputs) + log_prior(raw, self.prior_scale)
@@ -142,21 +142,21 @@ class StructuralForecaster(backend.Trainer, keras.Model):
         return {"loss": -ops.sum(counts * found)}, {"counted": ops.sum(counts)}
 
     def loss_variables(self, name: str) -> list:
-        """The weights that a loss moves: all that are trained."""
+        """Returns the weights that a loss moves: all that are trained."""
         return self.trainable_variables
 
     def update_metrics(
         self, losses: dict, report: dict, applied: Any = True
     ) -> dict:
-        """What `fit` reports: nats a row."""
+        """Returns what `fit` reports: nats a row."""
         return {"loss": losses["loss"] / ops.maximum(report["counted"], 1.0)}
 
     def increments(self, inputs: dict) -> Tensor:
-        """The increments of the log evidence, `(batch, time)`, in nats."""
+        """Returns increments of the log evidence, `(batch, time)`, in nats."""
         return filter_rows(self.parameters(inputs["row"]), self.full(inputs))
 
     def full(self, inputs: dict) -> dict:
-        """The inputs with what the model knows of their rows."""
+        """Returns the inputs with what the model knows of their rows."""
         variances = ops.take(self.coefficient_variances, inputs["row"], axis=0)
         return {
             **inputs,
@@ -165,7 +165,7 @@ class StructuralForecaster(backend.Trainer, keras.Model):
         }
 
     def parameters(self, row: Any) -> dict:
-        """The matrices of rows; see `chain`."""
+        """Returns the matrices of rows; see `chain`."""
         options = ops.unstack(ops.take(self.options, row, axis=0), axis=1)
         named = dict(zip(_OPTIONS, options, strict=True))
         return chain(ops.take(self.raw, row, axis=0), named)
@@ -181,7 +181,7 @@ class StructuralForecaster(backend.Trainer, keras.Model):
         return filter_rows(parameters, self.full(inputs), keep_states=True)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "num_rows": self.num_rows,

@@ -36,7 +36,7 @@ def harmonic_columns(
 
 
 def _columns(season: float, harmonics: int) -> list[tuple[Callable, int]]:
-    """Pairs of cosine or sine and the number of the harmonic."""
+    """Yields pairs of cosine or sine and the number of the harmonic."""
     if season <= 1:
         return []
     found: list[tuple[Callable, int]] = []

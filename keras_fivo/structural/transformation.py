@@ -117,7 +117,7 @@ def make_transformation(
 
 
 def _scale(values: np.ndarray, season: int, centre: float) -> float:
-    """The mean absolute seasonal difference, or what there is of it."""
+    """Returns the mean absolute seasonal difference, or what there is of it."""
     floor = 1e-6 * max(abs(centre), 1e-6)
     for lag in dict.fromkeys((season, 1)):
         differences = np.abs(values[lag:] - values[:-lag])

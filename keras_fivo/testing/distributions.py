@@ -157,7 +157,7 @@ def _check_mode(
 def _samples(
     make: Callable[[int], Distribution], draws: int, entries: int, seed: int
 ) -> np.ndarray:
-    """Samples `(draws, entries)`, checked to be possible."""
+    """Draws samples `(draws, entries)`, checked to be possible."""
     distribution = make(draws)
     sizes: Any = distribution.noise_shape(entries)
     shape = (draws, *sizes)

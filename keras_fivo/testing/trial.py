@@ -78,7 +78,7 @@ class Trial:
         return self.run(self.data, self.noise)
 
     def part(self, steps: slice) -> tuple[dict, dict]:
-        """Some steps of the data and of their noise."""
+        """Returns some steps of the data and of their noise."""
         data = {name: x[:, steps] for name, x in self.data.items()}
         noise = {
             name: x if name == "dropout" else x[:, steps]
@@ -120,7 +120,7 @@ class Trial:
         )
 
     def encoded(self, data: dict) -> tuple[dict, Any, Any]:
-        """Inputs of the cell, and `past` and `present` of all steps."""
+        """Returns inputs of the cell, and `past` and `present` of all steps."""
         inputs = prepare_inputs(data, self.cell.center)
         observed = self.cell.initial_observed_state(self.batch)
         past, present, _ = self.cell.encode(inputs, observed)
@@ -251,7 +251,7 @@ class Trial:
         self.require_equal(result.kl, kl, claim + "KL.")
 
     def loop_inputs(self, noise: dict) -> list:
-        """What `cell(inputs, states)` takes, of each step, by rows."""
+        """Returns what `cell(inputs, states)` takes, of each step, by rows."""
         inputs, past, present = self.encoded(self.data)
         step = number_steps(self.steps, self.batch)
         drawn = Noise.from_arrays(noise).present("latent", "proposal")

@@ -46,7 +46,7 @@ class Worker:
         self.compile_seconds = self._receive()["compile_seconds"]
 
     def ask(self, command):
-        """The answer to `step` or `fit`, as a dict."""
+        """Returns the answer to `step` or `fit`, as a dict."""
         self._send(command)
         return self._receive()
 
@@ -74,7 +74,7 @@ class Worker:
 
 
 def environment(threads):
-    """The environment of a program that is to use so many threads."""
+    """Returns the environment of a program that is to use so many threads."""
     found = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if threads:
         for name in (
@@ -94,7 +94,7 @@ def environment(threads):
 
 
 def cores(threads):
-    """The cores of a program that is to use so many threads, or `None`."""
+    """Returns the cores of a program of so many threads, or `None`."""
     if not threads or not hasattr(os, "sched_getaffinity"):
         return None
     return sorted(os.sched_getaffinity(0))[-threads:]
@@ -189,7 +189,7 @@ def _fit(worker):
 
 
 def workloads(settings, backend):
-    """The workloads of a backend, as dicts."""
+    """Returns the workloads of a backend, as dicts."""
     compiled = {"true": (True,), "false": (False,), "both": (False, True)}
     modes = (True,) if backend == "jax" else compiled[settings.jit_compile]
     shared = {name: value for name, value in settings if name in _WORK}

@@ -111,7 +111,7 @@ class Step:
         return float(logs["loss"])
 
     def rate(self, seconds):
-        """Updates per second, measured for about that many seconds."""
+        """Measures updates per second, for about that many seconds."""
         start = time.perf_counter()
         self.run(3)
         updates = max(3, round(3 * seconds / (time.perf_counter() - start)))
@@ -122,7 +122,7 @@ class Step:
         return updates / (time.perf_counter() - start)
 
     def fit_rate(self, updates):
-        """Updates per second within `fit`, and of the step around them.
+        """Measures updates per second in `fit`, and of the step around them.
 
         Four epochs, of which the first warms up; the step alone is timed just
         before and after. Of each the fastest is given: what else the machine
@@ -179,7 +179,7 @@ class Step:
 
 
 def make_batch(workload):
-    """Random rolls of full length, as `fit` takes them."""
+    """Makes random rolls of full length, as `fit` takes them."""
     shape = (workload.batch, workload.steps, workload.features)
     rolls = np.random.default_rng(0).random(shape) < 0.045
     return {
@@ -189,7 +189,7 @@ def make_batch(workload):
 
 
 def make_model(workload):
-    """A compiled model of the workload."""
+    """Returns a compiled model of the workload."""
     bounds = {"elbo": kf.ELBO, "iwae": kf.IWAE, "fivo": kf.FIVO}
     if workload.published:
         cell, bound = published_cell(workload), kf.ELBO(analytic_kl=True)

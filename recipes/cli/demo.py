@@ -63,7 +63,7 @@ def run_demo(settings: DemoSettings) -> dict[str, Any]:
 
 
 def _fit_settings(settings: DemoSettings) -> Any:
-    """How the demo trains: a large rate, for few minutes."""
+    """Returns how the demo trains: a large rate, for few minutes."""
     return recipe_of(settings.data).fit_settings(
         settings.data,
         data_path=settings.data_path,

@@ -96,7 +96,7 @@ def _list(settings: Settings) -> None:
 
 
 def _preparing(given: Given) -> tuple[Recipe, PrepareSettings]:
-    """The recipe that is to prepare data, and its settings."""
+    """Returns the recipe that is to prepare data, and its settings."""
     found = {
         recipe.name: (recipe, settings)
         for recipe in RECIPES
@@ -163,7 +163,7 @@ def _backtest(settings: Any) -> None:
 
 
 def _usual(verb: str) -> Callable[[Given], Settings]:
-    """What a verb is told where nothing else is said, by the data it is about.
+    """Returns what a verb is told where nothing else is said, by its data.
 
     A table's file may stand where a data set is named; what is given then says
     which is which. A preset that is named says what is not given.

@@ -12,7 +12,7 @@ import numpy as np
 def choose_boundaries(
     lengths, num_buckets, multiple=8, batch_size=1, longest=None
 ):
-    """The lengths to pad to at which the fewest padded steps are computed.
+    """Chooses lengths to pad to so that the fewest steps are computed.
 
     Exact, by dynamic programming over the lengths that occur, rounded up to
     the multiple. Rows that fill up a batch count as well: what is counted is
@@ -63,7 +63,7 @@ def _trace(tops, starts):
 
 
 def assign(lengths, boundaries):
-    """The index of the shortest boundary that holds each length.
+    """Returns the index of the shortest boundary that holds each length.
 
     Args:
         lengths: Integers `(sequences,)`.

@@ -174,7 +174,7 @@ class SequenceDataset(keras.utils.PyDataset):
         return {"observations": observations, "mask": mask}
 
     def padded_lengths(self):
-        """The steps that each batch of the epoch is padded to, a list."""
+        """Returns a list of the steps that each batch is padded to."""
         return [self.boundaries[self._buckets[rows[0]]] for rows in self._order]
 
     def on_epoch_end(self):
@@ -187,7 +187,7 @@ class SequenceDataset(keras.utils.PyDataset):
             self.epoch += 1
 
     def summary(self):
-        """What padding costs in one epoch, as a `PaddingSummary`."""
+        """Tells what padding costs in one epoch, as a `PaddingSummary`."""
         used = np.concatenate(self._order)
         padded_steps = sum(
             (self.batch_size if self.pad_batch else len(rows)) * length
@@ -204,7 +204,7 @@ class SequenceDataset(keras.utils.PyDataset):
         )
 
     def _order_of(self, epoch):
-        """The rows of each batch of an epoch; a function of seed and epoch."""
+        """Returns the rows of each batch, a function of seed and epoch."""
         generator = np.random.default_rng([self.seed, epoch])
         batches = []
         for bucket in range(len(self.boundaries)):
@@ -259,7 +259,7 @@ def _check_integer(name, value, least):
 
 
 def _measure(sequences, chunk_length):
-    """The sequences, the length of each, and the features of all."""
+    """Returns the sequences, the length of each, and the features of all."""
     if not (hasattr(sequences, "lengths") and hasattr(sequences, "features")):
         arrays = _cut(_check_sequences(sequences), chunk_length)
         lengths = np.array([len(array) for array in arrays])

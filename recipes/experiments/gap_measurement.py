@@ -53,13 +53,13 @@ class Gap:
 
 
 def exact_values(chains, observations):
-    """Log p(x_1:T) of each sequence, float64 `(sequences,)`, in nats."""
+    """Returns log p(x_1:T), float64 `(sequences,)`, in nats."""
     model = kf.LatentSequenceModel(build_cell(chains.process, "transition"))
     return exact_log_evidence(model, observations)
 
 
 def trained_model(chains, bound, proposal, settings):
-    """The chain with a proposal that is trained with a bound, if it learns.
+    """Returns the chain with a proposal, trained with a bound if it learns.
 
     Args:
         chains: `Chains`.
@@ -105,12 +105,12 @@ def trained_model(chains, bound, proposal, settings):
 
 
 def _seed(seed, bound, proposal):
-    """One for each model: the noise of one tells nothing of the others'."""
+    """Returns one for each model, whose noise tells nothing of the others'."""
     return seed + 1000 * zlib.crc32(f"{bound} {proposal}".encode()) % 2**31
 
 
 def measure(model, bound, proposal, observations, exact, settings):
-    """The gaps of one model, for each number of particles.
+    """Returns the gaps of one model, for each number of particles.
 
     Without resampling one pass of all particles gives the bounds of fewer:
     those of its groups. So each sequence has as many values of a bound, of
@@ -148,7 +148,7 @@ def _last_log_weights(model, observations, number):
 
 
 def _fivo(model, observations, number, settings):
-    """Values `(sequences, repetitions)`; more of them of few particles."""
+    """Returns values `(sequences, repetitions)`, more of few particles."""
     bound = build_bound("fivo", number, settings)
     repetitions = max(1, min(8, 256 // number))
     rows = np.repeat(observations, repetitions, axis=0)

@@ -105,12 +105,12 @@ def run(settings: HeardSettings) -> None:
 
 
 def digits_of(names: list[str]) -> np.ndarray:
-    """The digits of recordings, with which their names begin."""
+    """Returns the digits of recordings, with which their names begin."""
     return np.array([int(pathlib.PurePosixPath(x).name[0]) for x in names])
 
 
 def noise_like(sound: np.ndarray, generator: np.random.Generator) -> Any:
-    """A sound of the same spectrum in which nothing changes over time."""
+    """Makes a sound of the same spectrum in which nothing changes."""
     spectrum = np.fft.rfft(np.ravel(sound))
     angles = generator.uniform(0, 2 * np.pi, spectrum.shape)
     noise = np.fft.irfft(np.abs(spectrum) * np.exp(1j * angles), sound.size)
@@ -118,7 +118,7 @@ def noise_like(sound: np.ndarray, generator: np.random.Generator) -> Any:
 
 
 def sound_features(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Log energies by stretch of time and band, less their mean.
+    """Returns log energies by stretch of time and band, less their mean.
 
     Silence before and after is cut off, and stretches are shares of what is
     left: neither how loud nor how long a digit is spoken counts.
@@ -155,7 +155,7 @@ def sound_features(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def classifier_of(train: tuple, valid: tuple) -> Any:
-    """A support vector machine; its penalty is the best for `valid`.
+    """Fits a support vector machine; its penalty is the best for `valid`.
 
     Args:
         train: Features, and the digits or `_NO_DIGIT`.
@@ -176,7 +176,7 @@ def classifier_of(train: tuple, valid: tuple) -> Any:
 
 
 def verdict(probabilities: np.ndarray, sure: float) -> dict[str, Any]:
-    """What a classifier makes of some sounds.
+    """Tells what a classifier makes of some sounds.
 
     Args:
         probabilities: `(sounds, 11)`, the last of no digit.
@@ -195,7 +195,7 @@ def verdict(probabilities: np.ndarray, sure: float) -> dict[str, Any]:
 
 
 def table(rows: dict[str, dict], sure: float) -> str:
-    """Rows as Markdown."""
+    """Returns rows as Markdown."""
     lines = [
         f"| sounds | number | sure of a digit (at least {sure:g}) | mean "
         "probability of none | sure of 0, 1, ..., 9 |",

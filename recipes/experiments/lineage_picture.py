@@ -80,7 +80,7 @@ def _check(name: str, value: int, count: int) -> None:
 
 
 def survivors(lineage: np.ndarray) -> list[int]:
-    """Numbers of particles of each step with descendants in the last.
+    """Counts the particles of each step with descendants in the last.
 
     Args:
         lineage: Of one sequence, `(time, particles)`.

@@ -155,7 +155,7 @@ def fit_settings(settings: MusicSettings, data: Data, row: str) -> Any:
 
 
 def _update(data: Data) -> str:
-    """The paper's, which depends on the data."""
+    """Returns the paper's update, which depends on the data."""
     large = data in ("musedata", "nottingham")
     return "highway" if large else "learned_sgd"
 

@@ -62,7 +62,7 @@ def run(settings: PictureSettings) -> None:
 
 
 def of_chain(settings: PictureSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Free energies of a proposal that is trained on a chain."""
+    """Returns free energies of a proposal that is trained on a chain."""
     import keras_fivo as kf
 
     chain = refinements.RefinementSettings(
@@ -87,7 +87,7 @@ def of_chain(settings: PictureSettings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def of_run(settings: PictureSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Free energies of a trained model on test sequences.
+    """Returns free energies of a trained model on test sequences.
 
     Raises:
         RecipeError: Its proposal is not refined.
@@ -109,7 +109,7 @@ def of_run(settings: PictureSettings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _energies(model: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Free energies `(sequences, time, evaluations)`, and which steps count."""
+    """Returns energies `(sequences, time, evaluations)`, and what counts."""
     from keras import ops
 
     result = model.filter(data)
@@ -120,7 +120,7 @@ def _energies(model: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
 def averages(
     energies: np.ndarray, active: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means per step, and their standard errors over sequences.
+    """Returns means per step, and their standard errors over sequences.
 
     Args:
         energies: `(sequences, time, evaluations)`, zero where nothing counts.

@@ -73,7 +73,7 @@ def run(settings: RefinementSettings) -> None:
 
 
 def plain(iterations, data, settings):
-    """The free energy of plain steps of the best rate."""
+    """Returns the free energy of plain steps of the best rate."""
     import numpy as np
 
     import keras_fivo as kf
@@ -93,7 +93,7 @@ def plain(iterations, data, settings):
 
 
 def learned(name, iterations, data, settings):
-    """The free energy of a network after training."""
+    """Returns the free energy of a network after training."""
     import keras_fivo as kf
     from recipes.training.refining import UPDATES
 
@@ -108,7 +108,7 @@ def learned(name, iterations, data, settings):
 
 
 def model_of(proposal, settings):
-    """The chain with a proposal, compiled."""
+    """Returns the chain with a proposal, compiled."""
     import keras
 
     import keras_fivo as kf
@@ -126,7 +126,7 @@ def model_of(proposal, settings):
 
 
 def measure(model, data):
-    """Free energy after the last refinement, and before the first.
+    """Returns the free energy after the last refinement, and before the first.
 
     Returns:
         Mean and standard error over sequences, in nats per step; and the mean
@@ -146,7 +146,7 @@ def measure(model, data):
 
 
 def simulate(count, seed, settings):
-    """Sequences of the chain, `(count, num_steps, 1)`."""
+    """Simulates sequences of the chain, `(count, num_steps, 1)`."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -158,7 +158,7 @@ def simulate(count, seed, settings):
 
 
 def table(exact, found):
-    """The distances from the exact filtering posterior, as Markdown."""
+    """Returns the distances from the exact filtering posterior, as Markdown."""
     lines = [
         f"Exact filtering: {exact[0]:.4f} ± {exact[1]:.4f} nats per step.",
         "Above it, with refinements:",

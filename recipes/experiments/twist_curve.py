@@ -107,7 +107,7 @@ def run(settings: TwistSettings) -> None:
 
 
 def curve(name, settings):
-    """The gaps of a variant, in nats per sequence.
+    """Measures the gaps of a variant, in nats per sequence.
 
     Returns:
         A dict of `learning` and `particles`: lists of updates, or numbers
@@ -160,7 +160,7 @@ def curve(name, settings):
 
 
 def build_cell(name, settings):
-    """The chain of a variant, built."""
+    """Returns the chain of a variant, built."""
     import keras_fivo as kf
 
     _, twist, objective, *_ = VARIANTS[name]
@@ -179,7 +179,7 @@ def build_cell(name, settings):
 
 
 def simulate(generator, count, settings):
-    """Sequences of the chain, of which the last step alone is observed."""
+    """Simulates sequences, of which the last step alone is observed."""
     import numpy as np
 
     shape = (count, settings.num_steps, 1)
@@ -198,7 +198,7 @@ def simulate(generator, count, settings):
 
 
 def table(found):
-    """The gaps by number of particles as Markdown."""
+    """Returns the gaps by number of particles as Markdown."""
     numbers = [n for n, *_ in next(iter(found.values()))["particles"]]
     lines = [
         "Exact log evidence - FIVO, mean ± standard error, nats per sequence:",

@@ -81,7 +81,7 @@ def run(settings: VolatilitySettings) -> None:
 
 
 def simulate(generator, settings):
-    """Returns of the model, float32 `(series, steps, 1)`."""
+    """Simulates returns of the model, float32 `(series, steps, 1)`."""
     import numpy as np
 
     mu, phi, sigma = settings.mu, settings.phi, settings.sigma
@@ -94,7 +94,7 @@ def simulate(generator, settings):
 
 
 def trained(name, returns, settings, panel):
-    """The parameters that training with a bound ends at."""
+    """Returns the parameters that training with a bound ends at."""
     import keras
 
     import keras_fivo as kf
@@ -117,7 +117,7 @@ def trained(name, returns, settings, panel):
 
 
 def most_likely(returns, settings):
-    """The parameters of greatest likelihood, by sums over a grid."""
+    """Finds the parameters of greatest likelihood, by sums over a grid."""
     import numpy as np
     import scipy.optimize
 
@@ -142,7 +142,7 @@ def most_likely(returns, settings):
 
 
 def log_likelihood(returns, mu, phi, sigma, points):
-    """Log density of a panel of returns, by sums over a grid of latents.
+    """Returns the log density of returns, by sums over a grid of latents.
 
     Args:
         returns: `(series, steps, 1)`.
@@ -175,7 +175,7 @@ def log_likelihood(returns, mu, phi, sigma, points):
 
 
 def table(found, settings):
-    """Means and standard errors over panels, as Markdown."""
+    """Returns means and standard errors over panels, as Markdown."""
     import numpy as np
 
     lines = [

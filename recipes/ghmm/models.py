@@ -7,7 +7,7 @@ import keras_fivo as kf
 
 
 def build_proposal(name, num_steps, hidden_units=None, recurrent_units=None):
-    """A proposal from its name.
+    """Returns a proposal from its name.
 
     Args:
         name: str. One of `recipes.ghmm.config.PROPOSALS`.
@@ -31,7 +31,7 @@ def build_proposal(name, num_steps, hidden_units=None, recurrent_units=None):
 
 
 def build_cell(process, proposal, learn_model=False):
-    """The chain that is the model of these data.
+    """Returns the chain that is the model of these data.
 
     Args:
         process: `recipes.ghmm.data.Process`.
@@ -49,7 +49,7 @@ def build_cell(process, proposal, learn_model=False):
 
 
 def exact_log_evidence(model, batch):
-    """Log p(x_1:T) of each sequence, float64 `(batch,)`, in nats.
+    """Returns log p(x_1:T) of each sequence, float64 `(batch,)`, in nats.
 
     Args:
         model: `keras_fivo.LatentSequenceModel` of a linear Gaussian cell.
@@ -60,7 +60,7 @@ def exact_log_evidence(model, batch):
 
 
 def exact_per_step(model, batches):
-    """Sum of log evidences by the sum of lengths, in nats.
+    """Returns the sum of log evidences by the sum of lengths, in nats.
 
     Args:
         model: As for `exact_log_evidence`.

@@ -29,7 +29,7 @@ def _band(mean, deviation):
 
 
 def filtering(model, batch, num_particles, seed=0):
-    """p(z_t | x_1:t) of one sequence, by particles and exactly.
+    """Returns p(z_t | x_1:t) of one sequence, by particles and exactly.
 
     Args:
         model: `keras_fivo.LatentSequenceModel` of a one-dimensional chain.
@@ -62,7 +62,7 @@ def filtering(model, batch, num_particles, seed=0):
 
 
 def smoothing(model, batch, method, num_particles, lag=None, seed=0):
-    """p(z_t | x_1:T) of one sequence, by one of the methods.
+    """Returns p(z_t | x_1:T) of one sequence, by one of the methods.
 
     Args:
         model: As for `filtering`.
@@ -92,7 +92,7 @@ def smoothing(model, batch, method, num_particles, lag=None, seed=0):
 
 
 def forecast(model, batch, num_steps, num_samples, num_particles, seed=0):
-    """p(x_T+1, ... | x_1:T) of one sequence, by samples and exactly.
+    """Returns p(x_T+1, ... | x_1:T) of one sequence, by samples and exactly.
 
     Args:
         model: As for `filtering`.
@@ -129,7 +129,7 @@ def forecast(model, batch, num_steps, num_samples, num_particles, seed=0):
 
 
 def prior(model, num_steps, num_samples, seed=0):
-    """p(x_1, ...) before anything is observed, by samples and exactly.
+    """Returns p(x_1, ...) before anything is observed, by samples and exactly.
 
     Args:
         model: As for `filtering`.

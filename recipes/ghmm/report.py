@@ -11,7 +11,7 @@ _BOUNDS = ("iwae", "fivo")
 
 
 def weight_statistics(model, observations, bound):
-    """Log-weights by step, of particles that were added up so far.
+    """Returns log-weights by step, of particles that were added up so far.
 
     Args:
         model: `keras_fivo.LatentSequenceModel`.
@@ -79,7 +79,7 @@ def exact_report(trained, settings, content):
 
 
 def table(steps_of):
-    """The log-weights by step as text."""
+    """Returns the log-weights by step as text."""
     head = f"\n{'log-weights':>11} "
     for name in steps_of:
         head += f"| {name.upper() + ' mean':>10} {'variance':>9} "

@@ -20,7 +20,7 @@ COLOURS = (MADE, "#3b8a5a", "#7a5aa8")
 
 
 def curve(rule, units, choice, seed=0):
-    """Accuracy in 5-way 10-shot trials on letters after each of `STEPS`."""
+    """Measures accuracy, 5-way with 10 labels, after each of `STEPS`."""
     x, labels = methods.flat(choice[0]), choice[2]
     model = kf.LearnedRuleModel(rule, units, seed=seed)
     values = []
@@ -33,7 +33,7 @@ def curve(rule, units, choice, seed=0):
 
 
 def fields(rule, images, updates, num_fields=16):
-    """Receptive fields of single units before and after the rule's updates.
+    """Returns receptive fields of units before and after the rule's updates.
 
     Returns:
         Two pictures of 4 x 4 fields, each over its largest weight.

@@ -26,14 +26,14 @@ CELLS = tuple((ways, shots) for ways in (5, 10) for shots in (1, 5, 10))
 
 
 def choice_set(data, side):
-    """Letters and fonts for choices: unlabelled images, others, classes."""
+    """Returns letters for choices: unlabelled images, others, classes."""
     _, rows = tasks.split(data)
     images = (data[f"images_{side}"][rows] / 255.0).astype("float32")
     return images, images, data["letter"][rows]
 
 
 def digits(_=None):
-    """Digits of scikit-learn: unlabelled images, others, and their classes."""
+    """Returns scikit-learn's digits: unlabelled, others, and their classes."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -47,7 +47,7 @@ def digits(_=None):
 
 
 def mnist(path):
-    """MNIST at 14 x 14: unlabelled images, others, and their classes."""
+    """Reads MNIST at 14 x 14: unlabelled, others, and their classes."""
     if path is None or not pathlib.Path(path).is_file():
         raise RecipeError(
             "MNIST is read from an .npz file with x_train, x_test and "
@@ -66,7 +66,7 @@ CHOICES = "letters"
 
 
 def accuracies(features, labels, ways, shots, trials, penalty, seed=1):
-    """Accuracy of a ridge probe in each trial; all are fitted at once."""
+    """Scores a ridge probe in each trial; all are fitted at once."""
     drawn = kf.few_shot_trials(labels, ways, shots, trials, seed)
     support, query = map(np.stack, zip(*drawn, strict=True))
     targets = np.repeat(np.eye(ways, dtype="float32"), shots, axis=0)
@@ -81,7 +81,7 @@ def accuracies(features, labels, ways, shots, trials, penalty, seed=1):
 
 
 def best_penalty(features, labels, ways, shots, trials=100):
-    """The ridge penalty that does best, and its mean accuracy."""
+    """Returns the ridge penalty that does best, and its mean accuracy."""
     scores = [
         accuracies(features, labels, ways, shots, trials, p).mean()
         for p in PENALTIES
@@ -140,7 +140,7 @@ def table(entries):
 
 
 def load_rule(*sources):
-    """The rule of a preset, or of files of a meta-training.
+    """Returns the rule of a preset, or of files of a meta-training.
 
     Args:
         *sources: A preset, a `.keras` file, or one or more `rule_*.npz`: the

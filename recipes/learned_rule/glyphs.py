@@ -16,7 +16,7 @@ BOX = 20
 
 
 def font_files():
-    """Font files of matplotlib and of the system, sorted by name."""
+    """Returns font files of matplotlib and of the system, sorted by name."""
     from matplotlib import font_manager, get_data_path
 
     own = pathlib.Path(get_data_path(), "fonts", "ttf").glob("*.ttf")
@@ -28,13 +28,13 @@ def font_files():
 
 
 def is_held_out(font_name):
-    """Whether a font is kept for choices: an eighth of all families."""
+    """Tells whether a font is kept for choices: an eighth of all families."""
     family = font_name.split("-")[0].split(".")[0].lower()
     return zlib.crc32(family.encode()) % 8 == 0
 
 
 def draw_letter(font, letter):
-    """A letter fitted into a square box, `(BOX * 2, BOX * 2)`; None: blank."""
+    """Draws a letter to fit a square box, `(BOX * 2, BOX * 2)`; None: blank."""
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = font.getbbox(letter)
@@ -52,7 +52,7 @@ def draw_letter(font, letter):
 
 
 def distort(image, coefficients):
-    """A letter turned, sheared, scaled, stretched and shifted.
+    """Turns, shears, scales, stretches and shifts a letter.
 
     Args:
         image: A letter, as from `draw_letter`.
@@ -85,7 +85,7 @@ def distort(image, coefficients):
 
 
 def at_side(images, side):
-    """Images `(n, 28, 28)` at 14 x 14 or 8 x 8, in the way of two data sets.
+    """Shrinks images `(n, 28, 28)` to 14 x 14 or 8 x 8, as two data sets do.
 
     Every second pixel, as MNIST is here; or means of blocks of the middle,
     as the digits of scikit-learn.
@@ -142,7 +142,7 @@ def render(num_distortions=2, seed=0, letters=LETTERS):
 
 
 def like_letters(data):
-    """Which images are of fonts whose letters look like those of the rest.
+    """Tells which images are of fonts that look like the rest.
 
     Pictograms and the like have nothing to do with the letter that stands for
     them. A font stays if its letters agree with their mean over all fonts.

@@ -46,7 +46,7 @@ PENALTY = 10.0
 
 
 def load_glyphs(path):
-    """Letters of the installed fonts, rendered once and kept in a file."""
+    """Renders letters of the installed fonts once, and keeps them in a file."""
     path = pathlib.Path(path)
     if not path.is_file():
         data = glyphs.render()
@@ -58,7 +58,7 @@ def load_glyphs(path):
 
 
 def make_stream(data, groups, seed, num_updates):
-    """Batches of letters, and of clusters in every seventh life."""
+    """Returns batches of letters, and of clusters in every seventh life."""
     train, _ = tasks.split(data)
     letters = tasks.Glyphs({k: v[train] for k, v in data.items()})
     return tasks.TaskStream(
@@ -73,7 +73,7 @@ def make_stream(data, groups, seed, num_updates):
 
 
 def new_rule(merge=None):
-    """The slim rule, before meta-training.
+    """Returns the slim rule, before meta-training.
 
     Args:
         merge: Weights by term, a file of them, or None: `MERGE`.
@@ -89,7 +89,7 @@ def new_rule(merge=None):
 
 
 def new_model(seed, first=None, shapes=SHAPES, penalty=PENALTY, merge=None):
-    """A meta-training that begins.
+    """Returns a meta-training that begins.
 
     Args:
         seed: int.

@@ -14,7 +14,7 @@ BATCH_SIZE = 64
 
 
 def flat(images):
-    """Images as vectors."""
+    """Returns images as vectors."""
     return np.asarray(images, "float32").reshape(len(images), -1)
 
 
@@ -23,7 +23,7 @@ def raw_pixels(unlabelled, images, **_):
 
 
 def principal_components(unlabelled, images, units, **_):
-    """As many principal components as the embedding has units, or all."""
+    """Returns as many principal components as the embedding has units."""
     x = flat(unlabelled)
     mean = x.mean(0)
     _, components = np.linalg.eigh(np.cov(x.T))
@@ -31,17 +31,17 @@ def principal_components(unlabelled, images, units, **_):
 
 
 def few_components(unlabelled, images, **_):
-    """So few that they leave out what is small."""
+    """Returns so few components that they leave out what is small."""
     return principal_components(unlabelled, images, units=(32,))
 
 
 def random_initialisation(unlabelled, images, units, seed, rule, **_):
-    """A base model that has learned nothing."""
+    """Returns features of a base model that has learned nothing."""
     return kf.LearnedRuleModel(rule, units, seed=seed).predict(flat(images))
 
 
 def learned_rule(unlabelled, images, units, seed, rule, updates, **changes):
-    """A base model that a rule has trained."""
+    """Returns features of a base model that a rule has trained."""
     model = kf.LearnedRuleModel(rule, units, seed=seed, **changes)
     batches = Batches(flat(unlabelled), updates, seed)
     model.fit(batches, shuffle=False, verbose=0)
@@ -49,7 +49,7 @@ def learned_rule(unlabelled, images, units, seed, rule, updates, **changes):
 
 
 def untrained_rule(unlabelled, images, units, seed, rule, updates, **_):
-    """A base model that a rule of the same sizes has trained, untrained."""
+    """Returns features of a base model that an untrained rule has trained."""
     keras.utils.set_random_seed(seed)
     twin = type(rule).from_config(rule.get_config())
     return learned_rule(unlabelled, images, units, seed, twin, updates)
@@ -81,7 +81,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def autoencoder(unlabelled, images, units, seed, epochs=15, **_):
-    """The code of an autoencoder with the layers of the base model."""
+    """Returns the code of an autoencoder with the layers of the base model."""
     keras.utils.set_random_seed(seed)
     x = flat(unlabelled)
     encoder, decoder = _layers(x.shape[1], units, units[-1], "relu")
@@ -92,7 +92,7 @@ def autoencoder(unlabelled, images, units, seed, epochs=15, **_):
 
 
 def variational_autoencoder(unlabelled, images, units, seed, epochs=15, **_):
-    """The mean of the code of a VAE with the layers of the base model."""
+    """Returns the mean of a VAE's code, with the layers of the base model."""
     keras.utils.set_random_seed(seed)
     x = flat(unlabelled)
     encoder, decoder = _layers(x.shape[1], units, 2 * units[-1], None)
@@ -136,7 +136,7 @@ class _Variational(keras.Model):
 
 
 def four(method):
-    """Features of four base models beside each other, as one kernel's."""
+    """Puts features of four base models beside each other, as one kernel's."""
 
     def found(unlabelled, images, seed, **settings):
         several = [

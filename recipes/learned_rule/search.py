@@ -30,7 +30,7 @@ OTHERS = 1.0
 
 
 def fixed_batch(data, groups, num_updates, seed):
-    """A batch of letters, from which base models begin alike in every try."""
+    """Makes a batch from which base models begin alike in every try."""
     train, _ = tasks.split(data)
     letters = tasks.Glyphs({k: v[train] for k, v in data.items()})
     stream = tasks.TaskStream(
@@ -74,7 +74,7 @@ class Objective:
         self.names = self.model.rule.kernel_change.term_names
 
     def __call__(self, merge):
-        """The mean over updates and base models.
+        """Returns the mean objective over updates and base models.
 
         Args:
             merge: `(terms,)`, or dict by term.

@@ -28,7 +28,7 @@ ROUNDS = 5
 
 
 def update(rule, units, inputs, batch_size, _):
-    """A model that a rule trains, a batch, and the updates that it makes."""
+    """Returns a model that a rule trains, a batch, and its updates."""
     model = kf.LearnedRuleModel(rule, units, seed=0)
     model.build((None, inputs))
     rng = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def update(rule, units, inputs, batch_size, _):
 
 
 def unroll(rule, units, inputs, batch_size, length):
-    """A meta-training of one base model, a batch, its inner updates."""
+    """Returns a meta-training of one base model, a batch, its inner updates."""
     group = kf.TaskGroup(inputs, units, 1)
     model = kf.MetaTraining(rule, [group], seed=0)
     model.compile(keras.optimizers.Adam(0.0))
@@ -93,7 +93,7 @@ def measure(make, rule, units, inputs, batch_size, length, rounds=ROUNDS):
 
 
 def _peak():
-    """Most memory that this process has had, in megabytes."""
+    """Returns the most memory that this process has had, in megabytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (1e6 if sys.platform == "darwin" else 1e3)
 

@@ -12,7 +12,7 @@ NOISE = 0.1
 
 
 def split(data):
-    """Rows for meta-training, and those for choices: other fonts and letters.
+    """Returns rows for meta-training, and those of other letters for choices.
 
     Args:
         data: As from `glyphs.render`.
@@ -37,7 +37,7 @@ class Glyphs:
         self.rows = [np.flatnonzero(data["letter"] == k) for k in letters]
 
     def task(self, side, rng):
-        """A function of `rng` and a number of each class: inputs, targets."""
+        """Makes a function of `rng` and labels: it gives inputs, targets."""
         chosen = rng.choice(len(self.rows), WAYS, replace=False)
         order = rng.permutation(side * side)
         noise = NOISE * rng.uniform()
@@ -133,7 +133,7 @@ class TaskStream(keras.utils.PyDataset):
         return (tuple(groups),)
 
     def _life(self, slot, position):
-        """Number and first batch of the base model that lives then."""
+        """Returns number and first batch of the base model that lives then."""
         life, first = self.lives.get(slot, (0, 0))
         if position < first:
             life, first = 0, 0

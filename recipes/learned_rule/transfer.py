@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 
 def all_cases():
-    """What the shipped rule was chosen for, its changes, and the grid."""
+    """Lists what the shipped rule was chosen for, its changes, and the grid."""
     changes = {}, {"permuted": True}, {"activation": "tanh"}
     shapes = [(256,), (128,) * 4]
     cases = [Case(units, **c) for units in shapes for c in changes]
@@ -66,7 +66,7 @@ def all_cases():
 
 
 def course(rule, unlabelled, images, case, steps, seed):
-    """Features of images after 0 and other numbers of updates.
+    """Returns features of images after 0 and other numbers of updates.
 
     Args:
         rule: A `LocalUpdateRule`.
@@ -95,7 +95,7 @@ def course(rule, unlabelled, images, case, steps, seed):
 
 
 def compare(rule, choice, held_out, case, seeds, trials, steps=STEPS):
-    """Accuracy of a rule's base models, and of those that learned nothing.
+    """Scores a rule's base models, and those that learned nothing.
 
     Args:
         rule: A `LocalUpdateRule`.
@@ -137,13 +137,13 @@ def compare(rule, choice, held_out, case, seeds, trials, steps=STEPS):
 
 
 def _interval(values):
-    """Mean, and half the width of its 95% interval."""
+    """Returns the mean, and half the width of its 95% interval."""
     error = values.std(ddof=1) / np.sqrt(len(values))
     return round(float(values.mean()), 4), round(1.96 * float(error), 4)
 
 
 def line(entry):
-    """A row of the table in Markdown."""
+    """Returns a row of the table in Markdown."""
     cells = [
         f"{entry[k][0]:.3f} ± {entry[k][1]:.3f}" for k in ("random", "rule")
     ]
@@ -172,7 +172,7 @@ class Rows:
                 self.rows = [json.loads(line) for line in lines]
 
     def get(self, settings, measure):
-        """The row of given settings, measured unless it is there.
+        """Returns the row of given settings, measured unless it is there.
 
         Args:
             settings: dict of what can be written as JSON.

@@ -78,7 +78,7 @@ def load_bach(cache_dir=None, show_progress=True):
 
 
 def split_of_work(title):
-    """The split that a piece belongs to: 14 works in 20 train, 3 valid, 3 test.
+    """Returns the split of a piece: 14 works in 20 train, 3 valid, 3 test.
 
     All pieces of one work (one BWV number), and of works that share their
     music, go together. The rule is the SHA-256 of the work's name, modulo 20,

@@ -91,7 +91,7 @@ def load(name, data_path=None, cache_dir=None, show_progress=True):
 
 
 def independent_notes_baseline(rolls, split="test"):
-    """How well each note's own frequency predicts a split.
+    """Tells how well each note's own frequency predicts a split.
 
     Notes are independent Bernoulli variables with the means of the train
     split, clipped to [1e-6, 1 - 1e-6] so that a note never heard in training

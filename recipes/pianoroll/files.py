@@ -103,7 +103,7 @@ def _read_mat(path):
 
 
 def _rolls(sequences, convert, where):
-    """Piano rolls of sequences; refuses them before they fill the memory."""
+    """Makes piano rolls; refuses them before they fill the memory."""
     rolls, num_steps = [], 0
     for index, sequence in enumerate(sequences):
         rolls.append(convert(sequence, f"sequence {index} of {where}"))

@@ -89,7 +89,7 @@ def _inflate(body):
 
 
 def _matrix(kind, body, order):
-    """Class and flags, shape, name, and the elements that follow."""
+    """Returns class and flags, shape, name, and the elements that follow."""
     if kind != _MATRIX:
         raise TypeError(f"an element of type {kind}")
     parts = _elements(body, order)
@@ -102,7 +102,7 @@ def _matrix(kind, body, order):
 
 
 def _numbers(kind, body, order):
-    """The array `(rows, columns)` of a matrix within a cell."""
+    """Returns the array `(rows, columns)` of a matrix within a cell."""
     if not len(body):
         return np.zeros((0, 0))
     kind, shape, _, parts = _matrix(kind, body, order)

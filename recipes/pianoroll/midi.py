@@ -62,7 +62,7 @@ def write_midi(
 
 
 def note_events(roll):
-    """The starts and ends of notes, in order, as `(step, kind, note)`."""
+    """Yields starts and ends of notes, in order, as `(step, kind, note)`."""
     silence = np.zeros((1, roll.shape[1]), "int8")
     change = np.diff(np.concatenate([silence, roll, silence]), axis=0)
     for step, row in enumerate(change.astype("int8")):

@@ -54,7 +54,7 @@ def leaked(
 def _share(
     song: np.ndarray, others: Sequence[set[tuple[int, ...]]], window: int
 ) -> float:
-    """The share of steps, of the melodies of others by their intervals."""
+    """Returns the share of steps of others' melodies, by intervals."""
     mine = _windows(song, window)
     largest = 0.0
     for known in others:
@@ -71,7 +71,7 @@ def _intervals(song: np.ndarray, window: int) -> set[tuple[int, ...]]:
 
 
 def _windows(song: np.ndarray, window: int) -> dict[int, tuple[int, ...]]:
-    """Intervals of each window of the melody, by the step it begins at."""
+    """Returns the intervals of each window of the melody, by first step."""
     heard = np.asarray(song) > 0.5
     top = heard.shape[1] - 1 - np.argmax(heard[:, ::-1], axis=1)
     silent = ~heard.any(axis=1)

@@ -90,7 +90,7 @@ def _draw(axes, roll, prefix, title):
 
 
 def _spans(sounding, offset):
-    """The held notes of one key, as `(start, length)`."""
+    """Returns the held notes of one key, as `(start, length)`."""
     change = np.diff(np.concatenate([[0], sounding.astype(int), [0]]))
     starts, ends = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
     return [
@@ -100,7 +100,7 @@ def _spans(sounding, offset):
 
 
 def _note_range(rolls):
-    """A little more than what sounds anywhere, an octave at least."""
+    """Returns a little more than what sounds anywhere, an octave at least."""
     sounding = np.flatnonzero(np.any([roll.any(0) for roll in rolls], axis=0))
     if len(sounding) == 0:
         return 48, 72

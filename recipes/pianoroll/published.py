@@ -7,7 +7,7 @@ _SAMPLES = 16  # of one particle each, as in the paper; their mean varies less
 
 
 def mean_free_energy(trained, settings):
-    """The free energy by the protocol of Marino et al. (2018), in nats.
+    """Returns the free energy by the protocol of Marino et al. (2018), in nats.
 
     Of each sequence of T steps the terms of all but the first are divided by
     T, as their code does; the mean is one over sequences, not over steps.

@@ -56,7 +56,7 @@ class PianoRolls:
         return (counts / steps).astype("float32")
 
     def digest(self):
-        """A str that tells one data set from another."""
+        """Returns a str that tells one data set from another."""
         found = hashlib.sha256()
         for split in SPLITS:
             for roll in self.split(split):
@@ -65,7 +65,7 @@ class PianoRolls:
         return found.hexdigest()[:16]
 
     def split(self, name):
-        """The sequences of the split of this name."""
+        """Returns the sequences of the split of this name."""
         if name not in SPLITS:
             raise ValueError(
                 f"A split is one of {', '.join(SPLITS)}. "

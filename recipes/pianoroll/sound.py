@@ -10,7 +10,7 @@ _ATTACK, _RELEASE, _DECAY = 0.01, 0.08, 1.5  # seconds
 
 
 def play(roll, tempo=90, steps_per_quarter=1):
-    """The sound of a piano roll: struck strings of a few overtones.
+    """Plays a piano roll: struck strings of a few overtones.
 
     Args:
         roll: Array `(steps, 88)` of zeros and ones; see `write_midi`.
@@ -38,7 +38,7 @@ def play(roll, tempo=90, steps_per_quarter=1):
 
 
 def _tone(note, seconds):
-    """One note, struck and let go after so many seconds."""
+    """Plays one note, struck and let go after so many seconds."""
     times = np.arange(round((seconds + _RELEASE) * RATE)) / RATE
     frequency = 440 * 2 ** ((note - 69) / 12)  # of MIDI notes, 69 is A4
     sound = np.zeros(len(times))

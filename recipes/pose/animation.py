@@ -84,7 +84,7 @@ class _Player:
 
 
 def _view(column):
-    """The ranges of x and y that strips need, not too narrow."""
+    """Returns the ranges of x and y that strips need, not too narrow."""
     joints = np.concatenate([to_joints(strip.steps) for strip in column])
     x, y = wide_range(joints[..., 0]), wide_range(joints[..., 1])
     lacking = max(0.0, ROOM * np.ptp(y) - np.ptp(x)) / 2
@@ -92,7 +92,7 @@ def _view(column):
 
 
 def _image(canvas):
-    """What the canvas shows, in the few colours that are drawn."""
+    """Returns what the canvas shows, in the few colours that are drawn."""
     from PIL import Image
 
     canvas.draw()

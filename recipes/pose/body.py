@@ -38,7 +38,7 @@ _FEET = (3, 4, 5, 8, 9, 10)
 
 
 def place_joints(swing, raise_, steps):
-    """The joints of a body whose hips stay in one place.
+    """Returns the joints of a body whose hips stay in one place.
 
     Args:
         swing: Dict from joint to angles `(steps,)` in radians, by which the

@@ -50,7 +50,7 @@ def load(name, data_path=None):
 
 
 def independent_baseline(poses, split="test"):
-    """How well the moments of each coordinate predict a split.
+    """Tells how well the moments of each coordinate predict a split.
 
     Coordinates are independent Normal variables with the mean and the
     standard deviation of the train split (1e-6 at least).

@@ -37,7 +37,7 @@ class Strip:
             )
 
     def colour(self, step):
-        """The colour of a step."""
+        """Returns the colour of a step."""
         if step < self.prefix_length:
             return GIVEN
         return RECORDED if self.recorded else MADE
@@ -68,7 +68,7 @@ def draw_figure(axes, joints, colour):
 
 
 def mix(colour, share):
-    """So much of a colour, the rest white, as parts from 0 to 1."""
+    """Mixes so much of a colour with white, as parts from 0 to 1."""
     parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
     return tuple(1 - share * (1 - part / 255) for part in parts)
 
@@ -80,7 +80,7 @@ def check_strips(strips):
 
 
 def wide_range(values):
-    """Where the values are, without the wildest, and a margin."""
+    """Tells where the values are, without the wildest, and a margin."""
     low, high = np.nanpercentile(values, [0.2, 99.8])
     margin = 0.08 * (high - low) or 1.0
     return low - margin, high + margin

@@ -60,7 +60,7 @@ def make_figure(generator, motion=None, steps=None):
 
 
 def _project(joints, generator):
-    """As seen from one direction; `(steps, 32, 2)`."""
+    """Projects joints on a plane; `(steps, 32, 2)`."""
     heading = generator.uniform(0.25, 0.9) * generator.choice([-1, 1])
     heading += np.pi * generator.integers(2)
     forward, left, up = np.moveaxis(joints, -1, 0)

@@ -142,7 +142,7 @@ def _checked(content, path, splits, num_features):
 
 
 def _sequences(split, where, num_features):
-    """The float32 arrays of a split: of a list, or of one array."""
+    """Returns the float32 arrays of a split: of a list, or of one array."""
     if isinstance(split, np.ndarray) and split.ndim == 3 and split.size:
         return list(_as_numbers(split, where))
     if not isinstance(split, (list, tuple)):
@@ -170,7 +170,7 @@ def _as_numbers(value, where):
 
 
 def _stacked(rows):
-    """Rows of equal lengths as an array; `None` for anything else."""
+    """Returns rows of equal lengths as an array; `None` for anything else."""
     try:
         numbers = all(
             isinstance(x, (int, float, np.number)) for row in rows for x in row

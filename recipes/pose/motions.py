@@ -18,7 +18,7 @@ _GRAVITY = 9.81  # metres per second squared
 
 
 def move(generator, motion, steps):
-    """One motion of a body.
+    """Returns one motion of a body.
 
     Args:
         generator: `numpy.random.Generator`.
@@ -109,7 +109,7 @@ def _wave(generator, steps):
 
 
 def _phase(generator, cycles_per_second, steps):
-    """An angle that rises at a rate that wanders a little.
+    """Returns an angle that rises at a rate that wanders a little.
 
     Returns:
         `(phase, rate)`: radians, and cycles per second, `(steps,)`.

@@ -59,7 +59,7 @@ class Poses:
         return steps.mean(axis=0), steps.std(axis=0)
 
     def split(self, name):
-        """The sequences of the split of this name."""
+        """Returns the sequences of the split of this name."""
         if name not in SPLITS:
             raise ValueError(
                 f"A split is one of {', '.join(SPLITS)}. "
@@ -68,7 +68,7 @@ class Poses:
         return getattr(self, name)
 
     def digest(self):
-        """What tells this data set from another."""
+        """Returns what tells this data set from another."""
         found = hashlib.sha256(self.train_mean.tobytes())
         for split in SPLITS:
             for sequence in self.split(split):

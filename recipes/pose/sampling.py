@@ -49,7 +49,7 @@ def sample(trained: Any, settings: Any) -> list[pathlib.Path]:
 def _column(
     sequence: np.ndarray, continuations: np.ndarray, title: str, settings: Any
 ) -> list[Strip]:
-    """What was recorded, and below it each continuation, as strips."""
+    """Draws what was recorded, and below it each continuation, as strips."""
     steps = settings.prefix_length
     strips = [
         Strip(

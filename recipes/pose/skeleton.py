@@ -25,7 +25,7 @@ LEFT = frozenset((*range(6, 11), *range(16, 24)))
 
 
 def to_joints(steps):
-    """The places of the joints.
+    """Returns the places of the joints.
 
     Args:
         steps: Array `(..., 64)`.

@@ -169,7 +169,7 @@ def _training(record: dict[str, Any]) -> str:
 
 
 def _wrapped(command: str, width: int = 66) -> str:
-    """A command on lines that are not too long."""
+    """Returns a command on lines that are not too long."""
     lines, line = [], ""
     for word in command.split(" "):
         if line and len(line) + len(word) > width:

@@ -52,7 +52,7 @@ def run_gallery(settings: GallerySettings) -> pathlib.Path:
 
 
 def _entry(folder: pathlib.Path, output: pathlib.Path) -> tuple[str, str]:
-    """The row and the section of a preset."""
+    """Returns the row and the section of a preset."""
     run = RunFolder(folder)
     record, content = run.read_record(), run.read_evaluation("test")
     if record is None or content is None:

@@ -80,7 +80,7 @@ def shareable(record: Record) -> Record:
 
 
 def _evaluation(trained: Trained, settings: PresetSettings) -> Record:
-    """What `evaluate` found, or finds now."""
+    """Returns what `evaluate` found, or finds now."""
     folder = RunFolder(trained.folder)
     content: Record | None = folder.read_evaluation(settings.split)
     if content is not None:

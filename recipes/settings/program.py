@@ -176,7 +176,7 @@ def choose_backend() -> None:
 
 
 def _heading(cls: type[Settings], name: str) -> str:
-    """The heading of the class that the field is first of."""
+    """Returns the heading of the class that the field is first of."""
     owners = [c for c in cls.__mro__ if issubclass(c, Settings)]
     return [c for c in owners if name in c.model_fields][-1].heading
 
@@ -204,7 +204,7 @@ def _metavar(name: str, field: Any) -> str:
 
 
 def _marks(annotation: Any) -> list[Any]:
-    """What a part of the annotation is marked with."""
+    """Returns what a part of the annotation is marked with."""
     parts = getattr(annotation, "__args__", ())
     found = list(getattr(annotation, "__metadata__", ()))
     return found + [mark for part in parts for mark in _marks(part)]

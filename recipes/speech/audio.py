@@ -66,7 +66,7 @@ def open_recording(path):
 
 
 def resample(recording, rate):
-    """The recording at another rate, filtered block by block.
+    """Returns the recording at another rate, filtered block by block.
 
     What `scipy.signal.resample_poly` makes of the whole, rounded to 16 bits.
 
@@ -113,7 +113,7 @@ def _check_chunks(file, path):
 
 
 def _read_sphere_header(file):
-    """How many samples a SPHERE header tells, and the least and greatest."""
+    """Tells a SPHERE header's number of samples, the least and greatest."""
     file.seek(0)
     header, end, _ = file.read(_SPHERE_BYTES).partition(b"end_head")
     fields = dict(_SPHERE_FIELD.findall(header.decode("ascii", "replace")))
@@ -124,7 +124,7 @@ def _read_sphere_header(file):
 
 
 def _blocks(path, soundfile, told):
-    """Samples in 16-bit units, which are held to what the header told."""
+    """Yields samples in 16-bit units, held to what the header told."""
     seen = {"sample_count": 0, "sample_min": math.inf, "sample_max": -math.inf}
     with reading(path, "a recording"):
         with soundfile.SoundFile(str(path)) as file:

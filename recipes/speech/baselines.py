@@ -8,7 +8,7 @@ _TRAIN_SAMPLES = 2**23  # of train are enough for a few coefficients
 
 
 def white_noise(data, split):
-    """Independent Normal samples, with the train mean and deviation.
+    """Scores independent Normal samples, with the train mean and deviation.
 
     Args:
         data: Has `split(name)`, sequences of normalised steps.
@@ -21,7 +21,7 @@ def white_noise(data, split):
 
 
 def linear_prediction(data, split, order=16):
-    """Each sample from those before it, by least squares on train.
+    """Scores each sample given those before it, by least squares on train.
 
     The error is Normal, of one variance; before a recording there are zeros.
 
@@ -62,7 +62,7 @@ def _per_step(sequences, weights, variance):
 
 
 def _lagged(samples, order):
-    """The samples before each, `(samples, order)`, the nearest first."""
+    """Returns the samples before each, `(samples, order)`, nearest first."""
     padded = np.concatenate([np.zeros(order), samples])
     columns = [padded[order - i : len(padded) - i] for i in range(1, order + 1)]
     return np.stack(columns, axis=1) if order else np.zeros((len(samples), 0))

@@ -110,7 +110,7 @@ class Recordings:
     splits: tuple
 
     def split(self, name, clip_seconds=None):
-        """The sequences of a split.
+        """Returns the sequences of a split.
 
         Args:
             name: str. One of `splits`.

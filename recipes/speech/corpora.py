@@ -61,7 +61,7 @@ def shuffle(items, seed):
 
 
 def timit(root, valid_fraction, seed):
-    """TIMIT, split as the original does: `TIMIT/{TRAIN,TEST}/*/*/*.WAV`.
+    """Finds TIMIT, split as the original: `TIMIT/{TRAIN,TEST}/*/*/*.WAV`.
 
     Args:
         root: Path of the folder that holds `TIMIT`.
@@ -90,7 +90,7 @@ def timit(root, valid_fraction, seed):
 
 
 def spoken_digits(path, valid_fraction, seed):
-    """The Free Spoken Digit Dataset: the takes 0 to 4 are the test split.
+    """Finds the Free Spoken Digit Dataset: takes 0 to 4 are the test split.
 
     Args:
         path: Path of its folder, whose files are `DIGIT_SPEAKER_TAKE.wav`, or
@@ -122,7 +122,7 @@ def spoken_digits(path, valid_fraction, seed):
 
 
 def folder(path, rule, settings):
-    """Any folder of recordings.
+    """Finds any folder of recordings.
 
     Args:
         path: Path.
@@ -187,7 +187,7 @@ def hold_out(splits, fractions, seed, group_of=None):
 
 
 def find_recordings(path):
-    """The recordings in a folder and all folders in it, sorted.
+    """Returns the recordings in a folder and all folders in it, sorted.
 
     Raises:
         ValueError: There are none.

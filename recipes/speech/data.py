@@ -69,7 +69,7 @@ def prepare(settings, say=print, show_progress=None):
 
 
 def _prepare_tfrecords(settings, say, show_progress):
-    """As the original's files: known only once the mean of train is."""
+    """Writes the original's files, once the mean of train is known."""
     from recipes.speech import tfrecord
     from recipes.speech.prepared import PreparedSpeech
 
@@ -94,7 +94,7 @@ def _prepare_tfrecords(settings, say, show_progress):
 
 
 def find_sources(settings, say=print):
-    """The recordings of a corpus: a dict from split to list of `Source`.
+    """Returns the recordings of a corpus: by split a list of `Source`.
 
     Args:
         settings: `PrepareSpeechSettings`.

@@ -13,7 +13,7 @@ COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 
 
 def digits_folder(say=print):
-    """The folder of the spoken digits' WAV files; fetches it if there is none.
+    """Returns the folder of spoken digits; fetches it if there is none.
 
     Args:
         say: Function that takes a line of text. Default: `print`.

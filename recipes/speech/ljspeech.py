@@ -18,7 +18,7 @@ _MEMBER = re.compile(rf"{re.escape(NAME)}/wavs/([\w-]+\.wav)")
 
 
 def ljspeech_folder(say=print):
-    """The folder of LJSpeech's WAV files; downloads it if there is none.
+    """Returns the folder of LJSpeech; downloads it if there is none.
 
     Args:
         say: Function that takes a line of text. Default: `print`.

@@ -77,7 +77,7 @@ def _by_name(name, show_progress):
 
 
 def _prepared(name, source, show_progress):
-    """What `prepare speech` makes, kept in the cache folder."""
+    """Returns what `prepare speech` makes, kept in the cache folder."""
     settings = prepare_settings(name)
     if source is not None:
         # Another content at the same path has another name.

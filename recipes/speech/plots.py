@@ -31,7 +31,7 @@ class Sound:
 
 
 def spectrogram(samples, rate):
-    """The power of frequencies over time.
+    """Returns the power of frequencies over time.
 
     Args:
         samples: Array `(samples,)`.

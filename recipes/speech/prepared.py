@@ -92,12 +92,12 @@ class PreparedSpeech(Recordings):
         return reading(self.path, "a prepared file of speech")
 
     def read(self, split, start, stop):
-        """int16 samples of a split, from `start` to `stop`."""
+        """Returns int16 samples of a split, from `start` to `stop`."""
         with self._reading():
             return self._opened()[split]["samples"][start:stop]
 
     def read_steps(self, split, start, stop):
-        """These samples, normalised; see `to_steps`."""
+        """Returns these samples, normalised; see `to_steps`."""
         attributes = self.attributes
         return to_steps(
             self.read(split, start, stop),
@@ -107,12 +107,12 @@ class PreparedSpeech(Recordings):
         )
 
     def offsets(self, split):
-        """int64 array `(recordings + 1,)`: where each recording begins."""
+        """Returns where each recording begins, int64 `(recordings + 1,)`."""
         with self._reading():
             return self._opened()[split]["offsets"][:]
 
     def names(self, split):
-        """The names of the recordings of a split, a list of str."""
+        """Returns the names of the recordings of a split, a list of str."""
         with self._reading(), limited_memory():
             return list(self._opened()[split]["names"].asstr()[:])
 

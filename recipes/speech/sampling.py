@@ -52,7 +52,7 @@ def sample(trained, settings):
 
 
 def predict_steps(model, steps, num_particles, seed):
-    """Each step of a recording, from all steps before it.
+    """Predicts each step of a recording from all steps before it.
 
     Args:
         model: A built `keras_fivo.LatentSequenceModel`.
@@ -91,7 +91,7 @@ def predict_steps(model, steps, num_particles, seed):
 
 
 def to_samples(steps, attributes):
-    """16-bit samples of normalised steps; what is too loud is clipped.
+    """Turns normalised steps into 16-bit samples; clips what is too loud.
 
     Args:
         steps: Array `(steps, samples_per_step)`.
@@ -116,7 +116,7 @@ def _samples(model, settings):
 
 
 def _recordings(trained, settings):
-    """Recordings that are long enough, spread over the split."""
+    """Chooses recordings that are long enough, spread over the split."""
     clips = trained.sequences.split(settings.split)
     fitting = np.flatnonzero(clips.lengths > settings.prefix_length)
     if not len(fitting):
@@ -135,7 +135,7 @@ def _recordings(trained, settings):
 
 
 def _continue(model, steps, settings):
-    """Arrays of continuations, and of predictions with their quantiles."""
+    """Returns arrays of continuations, and of predictions with quantiles."""
     prefixes = np.stack([one[: settings.prefix_length] for one in steps])
     continuations = model.sample(
         settings.sample_length,
@@ -160,7 +160,7 @@ def _sampled_sounds(samples):
 
 
 def _continued_sounds(titles, steps, arrays, settings):
-    """By picture, rows of sounds."""
+    """Returns rows of sounds by picture."""
     given = settings.prefix_length
     continued, predicted = [], []
     for number, (title, one) in enumerate(zip(titles, steps, strict=True)):
@@ -197,7 +197,7 @@ def _write(folder, arrays, pictures, attributes):
 
 
 def _as_samples(sound, attributes):
-    """The sound in shares of the full scale of 16 bits, for a picture."""
+    """Returns a sound in shares of the full scale of 16 bits, for a picture."""
     deviation, mean = attributes["deviation"], attributes["mean"]
     band = sound.band
     if band is not None:

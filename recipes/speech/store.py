@@ -98,7 +98,7 @@ class Writer:
             self.moments.add(moments)
 
     def count(self, split):
-        """How many recordings a split has by now."""
+        """Tells how many recordings a split has by now."""
         return len(self._names[split])
 
     def finish(self, **attributes):

@@ -33,7 +33,7 @@ _BEFORE, _AFTER = 12, 4  # bytes of length and checksums around a record
 
 
 def holds_tfrecords(path):
-    """Whether a path is a folder of TFRecord files of speech."""
+    """Tells whether a path is a folder of TFRecord files of speech."""
     path = pathlib.Path(path)
     return path.is_dir() and _file_of(path, "train") is not None
 
@@ -82,15 +82,15 @@ class TFRecordSpeech(Recordings):
         }
 
     def offsets(self, split):
-        """int64 array `(recordings + 1,)`: where each recording begins."""
+        """Returns where each recording begins, int64 `(recordings + 1,)`."""
         return self._offsets[split]
 
     def names(self, split):
-        """Names of the recordings of a split: the files tell none."""
+        """Returns names of the recordings of a split: the files tell none."""
         return [f"{split}-{i}" for i in range(len(self._offsets[split]) - 1)]
 
     def read_steps(self, split, start, stop):
-        """The samples from `start` to `stop`, of one recording, as steps."""
+        """Reads samples from `start` to `stop` of one recording as steps."""
         offsets = self._offsets[split]
         index = int(np.searchsorted(offsets, start, side="right")) - 1
         where = start * _SAMPLE.itemsize + index * (_BEFORE + _AFTER) + _BEFORE
@@ -155,7 +155,7 @@ def check_free(folder, overwrite):
 
 
 def check_tensorflow():
-    """TensorFlow, or an error that says what to do without it."""
+    """Returns TensorFlow, or raises an error that says how to do without."""
     try:
         import tensorflow
     except ImportError as error:
@@ -183,7 +183,7 @@ def _read_attributes(folder):
 
 
 def _lengths(path, samples_per_step):
-    """The samples of each record, whose checksums TensorFlow verifies."""
+    """Counts the samples of each record, whose checksums TensorFlow checks."""
     tf = check_tensorflow()
     with reading(path, "a TFRecord file of speech"):
         lengths = _framed(path, samples_per_step)
@@ -199,7 +199,7 @@ def _lengths(path, samples_per_step):
 
 
 def _framed(path, samples_per_step):
-    """The samples of each record, as the lengths around them tell."""
+    """Counts the samples of each record, as the lengths around them tell."""
     size, step = path.stat().st_size, samples_per_step * _SAMPLE.itemsize
     lengths, start = [], 0
     with open(path, "rb") as file:
@@ -223,7 +223,7 @@ def _framed(path, samples_per_step):
 
 @contextlib.contextmanager
 def _named(folder):
-    """Errors of TensorFlow's writer as those of the disk."""
+    """Raises errors of TensorFlow's writer as those of the disk."""
     try:
         yield
     except check_tensorflow().errors.OpError as error:

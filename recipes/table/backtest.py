@@ -126,7 +126,7 @@ def score(plan, forecasts):
 
 
 def _scale(past, season):
-    """The mean absolute error of the seasonal naive forecast in the past."""
+    """Returns the mean absolute error of the seasonal naive forecast so far."""
     for lag in (season, 1):
         differences = np.abs(past[lag:] - past[:-lag])
         if np.isfinite(differences).any() and np.nanmean(differences) > 0:

@@ -24,7 +24,7 @@ _NEWTON_STEPS = 25
 
 
 def seasonal_naive(past, season, horizon):
-    """The values of a season ago; errors as in the past, of each season."""
+    """Forecasts the values of a season ago; errors as in the past."""
     past = _filled(past)
     season = season if len(past) > season else 1
     last = past[-season:]
@@ -35,13 +35,13 @@ def seasonal_naive(past, season, horizon):
 
 
 def empirical(past, season, horizon):
-    """The distribution of the last 30 values, at each step."""
+    """Forecasts the distribution of the last 30 values, at each step."""
     last = past[np.isfinite(past)][-_LAST:]
     return np.tile(np.quantile(last, LEVELS)[:, None], (1, horizon))
 
 
 def poisson_regression(past, season, horizon):
-    """Counts whose log rate is linear in the time, and has a season.
+    """Forecasts counts whose log rate is linear in time, and has a season.
 
     Raises:
         ValueError: The past holds what is no count.
@@ -71,7 +71,7 @@ def poisson_regression(past, season, horizon):
 
 
 def ets(past, season, horizon):
-    """Exponential smoothing, chosen by AICc."""
+    """Forecasts by exponential smoothing, chosen by AICc."""
     if _has("statsforecast"):
         from statsforecast.models import AutoETS
 
@@ -109,7 +109,7 @@ def ets(past, season, horizon):
 
 
 def arima(past, season, horizon):
-    """Seasonal ARIMA, chosen by AICc; of statsforecast, or of a few orders."""
+    """Forecasts by seasonal ARIMA, by AICc; of statsforecast, or few orders."""
     if _has("statsforecast"):
         from statsforecast.models import AutoARIMA
 
@@ -180,7 +180,7 @@ def _has(package):
 
 
 def _filled(past):
-    """What is missing, on lines between what is not."""
+    """Puts what is missing on lines between what is not."""
     time, seen = np.arange(len(past)), np.isfinite(past)
     return np.interp(time, time[seen], past[seen])
 

@@ -73,7 +73,7 @@ def batches_of(model, panel, ends, batch_size):
 
 
 def _most(model, length):
-    """The largest number of rows of so many steps, a multiple of 8."""
+    """Returns the largest number of rows of so many steps, a multiple of 8."""
     numbers = (4 + model.num_coefficients) ** 2
     most = _BUDGET // (length * numbers)
     if keras.backend.backend() != "torch":
@@ -82,7 +82,7 @@ def _most(model, length):
 
 
 def _padded(length):
-    """The next of few lengths, for each of which is compiled."""
+    """Returns the next of few lengths, for each of which is compiled."""
     steps = math.ceil(math.log(max(length, 32) / 32) / math.log(_GROWTH))
     return math.ceil(32 * _GROWTH**steps)
 

@@ -36,7 +36,7 @@ def load(settings):
 
 
 def _shipped(name):
-    """The path of a CSV file of statsmodels, which need not be imported."""
+    """Finds a CSV file of statsmodels, which need not be imported."""
     require("This data set", "table", "statsmodels")
     found = importlib.util.find_spec("statsmodels")
     return pathlib.Path(found.origin).parent / "datasets" / name / f"{name}.csv"
@@ -54,7 +54,7 @@ def _rows(name):
 
 
 def climate():
-    """Monthly means since 1980: the sea off Peru, and carbon dioxide.
+    """Reads monthly means since 1980: the sea off Peru, and carbon dioxide.
 
     Returns:
         Columns `month`, `series` and `value`.
@@ -78,7 +78,7 @@ def climate():
 
 
 def economy():
-    """Quarterly accounts of the United States.
+    """Reads quarterly accounts of the United States.
 
     Returns:
         Columns `quarter`, `series` and `value`.

@@ -67,7 +67,7 @@ def forecast(model, panel, origins, horizon, batch_size=256):
 
 
 def _moments(model, panel, batch, origins, horizon):
-    """Means and variances of rows, standardised, `(rows, origins, horizon)`."""
+    """Returns means and variances of rows, `(rows, origins, horizon)`."""
     count, series = len(batch.rows), model.series_of_rows[batch.rows]
     _, states = model.filter(batch.inputs)
     places = np.array([origins[number] for number in series]) - 1
@@ -96,7 +96,7 @@ def _moments(model, panel, batch, origins, horizon):
 
 
 def _mixed(found, past):
-    """Quantiles of a mixture, within what the series can be."""
+    """Returns quantiles of a mixture, within what the series can be."""
     weights = np.repeat([weight for weight, _ in found], NUM_VALUES)
     weights = weights / weights.sum()
     values = np.concatenate([own for _, own in found], axis=1)

@@ -177,7 +177,7 @@ def _numeric(columns, name, role):
 
 
 def _groups(columns, series):
-    """Numbers of the rows of each series, by the texts that name it."""
+    """Returns numbers of the rows of each series, by the texts that name it."""
     if not series:
         return {(): np.arange(len(next(iter(columns.values()))))}
     found = {}
@@ -229,7 +229,7 @@ def _name(group, target, roles):
 
 
 def _regular(name, steps, values, known):
-    """A series on all steps from its first to its last row."""
+    """Puts a series on all steps from its first to its last row."""
     length = int(steps.max() - steps.min()) + 1
     if length > _MAX_STEPS:
         raise RecipeError(
@@ -274,6 +274,6 @@ def _with_calendar(one, frequency):
 
 
 def _usual_seasons(frequency, series):
-    """The usual seasons that the longest series shows at least twice."""
+    """Returns the usual seasons that the longest series shows twice or more."""
     longest = max(len(one.values) for one in series)
     return [one for one in frequency.seasons if longest >= 2 * one]

@@ -81,7 +81,7 @@ def _parse_quarters(texts):
 
 
 def _parse_slashes(texts):
-    """Day and month where one of them is above 12; refused where none is."""
+    """Tells day from month where one is above 12; refuses where none is."""
     if not all(_SLASHES.match(text) for text in texts):
         return None
     parts = np.array([text.split("/") for text in texts], int)

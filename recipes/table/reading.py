@@ -133,7 +133,7 @@ def numbers(texts):
 
 
 def _not_a_number(texts):
-    """The first text for which `numbers` gives None."""
+    """Returns the first text for which `numbers` gives None."""
     return next(text for text in texts if numbers([text]) is None)
 
 
@@ -205,7 +205,7 @@ def _find_time(columns, taken):
 
 
 def _find_series(columns, time, left):
-    """Columns of text that tell series apart, and those named as if they did.
+    """Finds columns that tell series apart, and those named as if they did.
 
     Those of text are left out, without which no time stands twice, where they
     go back and forth in time, as the weather does, or only describe a series.
@@ -230,7 +230,7 @@ def _find_series(columns, time, left):
 
 
 def _codes(columns, names):
-    """Numbers `(rows,)`: equal where all these columns are."""
+    """Numbers rows, `(rows,)`: equal where all these columns are."""
     rows = len(next(iter(columns.values())))
     keys: dict = {}
     parts = [columns[name] for name in names] or [[""] * rows]
@@ -239,7 +239,7 @@ def _codes(columns, names):
 
 
 def _is_static(texts, codes):
-    """Whether a column has one value in each series, however it is missing."""
+    """Tells whether a column has one value in each series, if not missing."""
     pairs = zip(codes.tolist(), (x.strip() for x in texts), strict=True)
     seen = {pair for pair in pairs if pair[1].lower() not in MISSING}
     return 0 < len(seen) <= len({code for code, _ in seen})

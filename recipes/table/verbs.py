@@ -142,7 +142,7 @@ def run_forecast(settings, say=print):
 
 
 def _horizon(settings, panel, say):
-    """As told, or as far as what is known ahead reaches."""
+    """Returns what is told, or as far as what is known ahead reaches."""
     for one in panel.series:
         if len(one.values) < (settings.horizon or 0):
             say(

@@ -139,7 +139,7 @@ def _evaluate(trained: Trained, settings: EvaluateSettings) -> dict[str, Any]:
 def _bounds_of(
     trained: Trained, sequences: Any, settings: EvaluateSettings
 ) -> dict[str, Any]:
-    """The bounds of some sequences, and how many they are."""
+    """Returns the bounds of some sequences, and how many they are."""
     batches = trained.recipe.evaluation_batches(
         sequences, settings.num_particles, trained.model.cell.latent_dim
     )

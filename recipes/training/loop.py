@@ -248,7 +248,7 @@ class Console(keras.callbacks.Callback):
 
 
 def clock(seconds):
-    """Seconds as `1:02:03` or `2:03`."""
+    """Returns seconds as `1:02:03` or `2:03`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

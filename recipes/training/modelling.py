@@ -15,7 +15,7 @@ CELLS = {"vrnn": "VRNNCell", "srnn": "SRNNCell"}
 
 
 def build_bound(name, num_particles, settings):
-    """A bound of this name, resampling as the settings say.
+    """Returns a bound of this name, resampling as the settings say.
 
     Args:
         name: str. `"elbo"`, `"iwae"` or `"fivo"`.
@@ -39,7 +39,7 @@ def build_bound(name, num_particles, settings):
 
 
 def build_cell(settings, emission):
-    """The cell that the settings describe.
+    """Returns the cell that the settings describe.
 
     Args:
         settings: Has `model`, `latent_dim`, `units`, `hidden_units`,
@@ -64,7 +64,7 @@ def build_cell(settings, emission):
 
 
 def build_optimizer(settings):
-    """Adam, with the schedule, decay and clipping of the settings."""
+    """Returns Adam, with the schedule, decay and clipping of the settings."""
     rate = settings.learning_rate
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, settings.updates)
@@ -79,7 +79,7 @@ def build_optimizer(settings):
 
 
 def build_for(recipe, data, train, settings):
-    """A compiled model of a recipe, with the weights that training begins with.
+    """Returns a compiled model, with the weights that training begins with.
 
     Args:
         recipe: `recipes.recipe.Recipe`.
@@ -123,7 +123,7 @@ def take_weights(model, preset):
 
 
 def build_model(settings, train, emission):
-    """A compiled model, adapted to the training data.
+    """Returns a compiled model, adapted to the training data.
 
     Args:
         settings: `recipes.settings.common.FitSettings`.
@@ -138,7 +138,7 @@ def build_model(settings, train, emission):
 
 
 def compile_model(cell, settings, train, scale=False):
-    """A compiled model of a cell, adapted to the training data.
+    """Returns a compiled model of a cell, adapted to the training data.
 
     Args:
         cell: A `keras_fivo.LatentCell`.

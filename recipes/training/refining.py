@@ -19,7 +19,7 @@ UPDATES = {
 
 
 def build_proposal(settings):
-    """The proposal of settings of `recipes.settings.iterative`, or a name."""
+    """Returns the proposal of settings with refinements, or its name."""
     if settings.proposal != "iterative":
         if settings.networks == "avf" and settings.proposal == "filtering":
             return kf.FilteringProposal(residual=False)
@@ -28,7 +28,7 @@ def build_proposal(settings):
 
 
 def refined(settings):
-    """The proposal of `recipes.settings.iterative.RefinementSettings`."""
+    """Returns the proposal of `settings.iterative.RefinementSettings`."""
     common = {
         "normalize_mean": settings.normalize_mean,
         "gradient_scale": settings.gradient_scale,
@@ -49,7 +49,7 @@ def refined(settings):
 
 
 def build_emission(emission, settings):
-    """The head with the hidden layers that the settings name, if they do."""
+    """Returns the head, with the hidden layers that the settings name."""
     changed = {}
     if settings.emission_units is not None:
         changed["hidden_units"] = list(settings.emission_units)
@@ -64,7 +64,7 @@ def build_emission(emission, settings):
 
 
 def networks_of(settings):
-    """Arguments of the cell, of the form of its networks.
+    """Returns arguments of the cell, on the form of its networks.
 
     Raises:
         RecipeError: For a cell that the paper has no such form of.

@@ -110,7 +110,7 @@ class RunFolder:
             )
 
     def read_record(self):
-        """The content of `run.json`, or `None`.
+        """Returns the content of `run.json`, or `None`.
 
         Raises:
             RecipeError: It is damaged, or of another form.
@@ -131,11 +131,11 @@ class RunFolder:
         write_json(self.record_path, record)
 
     def evaluation_path(self, split):
-        """Where `evaluate` writes the bounds on a split."""
+        """Tells where `evaluate` writes the bounds on a split."""
         return self.path / f"evaluation-{split}.json"
 
     def read_evaluation(self, split):
-        """What `evaluate` found on a split, or `None`.
+        """Returns what `evaluate` found on a split, or `None`.
 
         Raises:
             RecipeError: The file is damaged, or of another form.
@@ -226,7 +226,7 @@ class RunFolder:
                 _write_rows(file, rows, True)
 
     def read_log(self):
-        """The lines of the log, as dicts.
+        """Returns the lines of the log, as dicts.
 
         Raises:
             RecipeError: A line is not of a log.

@@ -104,7 +104,7 @@ def load_trained(settings: TrainedSettings) -> Trained:
 def _find_model(
     run: str,
 ) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
-    """The model, the folder that tells of it, and the folder to write to."""
+    """Finds the model, the folder that tells of it, and that to write to."""
     if not run:
         raise RecipeError(
             "Name the folder of a run, a .keras file or a preset. "

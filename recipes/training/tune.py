@@ -83,7 +83,7 @@ def _finish(
 
 
 def _as_fit(settings: Any, found: dict[str, Any]) -> str:
-    """The arguments of `fit` that train with what was found."""
+    """Returns the arguments of `fit` that train with what was found."""
     usual = recipe_of(settings.data).fit_settings(settings.data)
     limits = ("updates", "minutes", "cpu_minutes", "patience")
     limits += ("validate_every", "run")

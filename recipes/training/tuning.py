@@ -27,7 +27,7 @@ _SEARCHES = {
 
 
 def make_tuner(algorithm, hypermodel, folder, settings, max_epochs):
-    """A tuner that keeps its trials in a folder, or goes on with them.
+    """Returns a tuner that keeps its trials in a folder, or goes on.
 
     Args:
         algorithm: str. `"random"`, `"bayesian"` or `"hyperband"`.
@@ -94,7 +94,7 @@ class _Reporting:
 
 
 def describe(trial):
-    """The point of a trial, in one line."""
+    """Returns the point of a trial, in one line."""
     return ", ".join(
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in trial.hyperparameters.values.items()
@@ -103,7 +103,7 @@ def describe(trial):
 
 
 def trial_rows(tuner):
-    """The trials, the best first, as dicts."""
+    """Returns the trials, the best first, as dicts."""
     rows = []
     trials = tuner.oracle.trials.values()
     for trial in sorted(trials, key=_rank):
@@ -132,7 +132,7 @@ def _rank(trial):
 
 
 def trial_table(rows, names):
-    """The trials as text.
+    """Returns the trials as text.
 
     Args:
         rows: As from `trial_rows`.
@@ -164,7 +164,7 @@ def _short(value):
 
 
 def best_model(tuner):
-    """The model of the best epoch of the best trial."""
+    """Returns the model of the best epoch of the best trial."""
     model = tuner.get_best_models(1)[0]
     if not isinstance(model, keras.Model):
         raise TypeError(f"Received: {model!r}")

@@ -39,7 +39,7 @@ def last_frame_repeated(data: VideoData, split: str) -> float:
 
 
 def _pairs(clips: Clips, levels: int):
-    """Levels of the pixels of each frame but the last, and one frame on."""
+    """Yields levels of pixels of each frame but the last, and one on."""
     for clip in clips:
         found = _levels(clip, levels)
         yield found[:-1], found[1:]

@@ -55,7 +55,7 @@ def load_moving_digits(settings: Any) -> VideoData:
 def _sequence(
     generator: np.random.Generator, digits: np.ndarray, settings: Any
 ) -> np.ndarray:
-    """Frames `(frames, side, side, 1)`, float32 between 0 and 1."""
+    """Returns frames `(frames, side, side, 1)`, float32 between 0 and 1."""
     side, size = settings.side, digits.shape[-1]
     frames = np.zeros((settings.num_frames, side, side), "float32")
     for image in digits[
@@ -98,7 +98,7 @@ def bouncing_path(
 
 
 def _images(path: Any) -> dict[str, np.ndarray]:
-    """Digits by split, float `(images, height, width)` between 0 and 1."""
+    """Returns digits by split, float `(images, height, width)` from 0 to 1."""
     if path is None and not _SHARED.is_file():
         require("Moving digits without a file", "video", "sklearn")
         from sklearn.datasets import load_digits
@@ -129,7 +129,7 @@ def _resized(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _shares(old: int, new: int) -> np.ndarray:
-    """How much of each new pixel each old one covers, `(new, old)`."""
+    """Tells how much of a new pixel each old one covers, `(new, old)`."""
     edges, ends = np.arange(old + 1) / old, np.arange(new + 1) / new
     upper = np.minimum(ends[1:, None], edges[None, 1:])
     lower = np.maximum(ends[:-1, None], edges[None, :-1])

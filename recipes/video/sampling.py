@@ -47,7 +47,7 @@ def rows_of(
     samples: np.ndarray,
     settings: Any,
 ) -> list[list[np.ndarray]]:
-    """What there was of each sequence, and then each continuation.
+    """Returns what there was of each sequence, and then each continuation.
 
     Args:
         sequences: Whole sequences `(frames, height, width, channels)`.
@@ -138,7 +138,7 @@ def write_animation(
 def _column(
     clips: list[np.ndarray], t: int, num_given: int, magnify: int
 ) -> np.ndarray:
-    """Frame t of clips below each other, uint8, each below a bar.
+    """Lays frame t of clips below each other, uint8, each below a bar.
 
     The bar is darker where the frame was given, or recorded: the first clip is
     what was, unless nothing was given. A frame is blank where its clip has
@@ -160,7 +160,7 @@ def _column(
 
 
 def _image(pixels: np.ndarray) -> Any:
-    """An image of Pillow: grey of one channel, colours of three."""
+    """Returns an image of Pillow: grey of one channel, colours of three."""
     from PIL import Image
 
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
