@@ -3,6 +3,7 @@
 `python -m recipes.experiments.refined_music`
 """
 
+import itertools
 import pathlib
 import sys
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,20 +11,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from recipes.experiments import tables
+from recipes.experiments.rows import Row, RowSettings, run_rows
 from recipes.experiments.tables import DATA, Data
 from recipes.registry import recipe_of
-from recipes.settings.base import (
-    FolderPath,
-    Natural,
-    Positive,
-    PositiveFloat,
-    Settings,
-)
-from recipes.settings.common import EvaluateSettings
+from recipes.settings.base import FolderPath, Positive
+from recipes.settings.common import Cell
 from recipes.settings.program import Program
-from recipes.training.run_folder import RunFolder
 
-Row = Literal[
+Name = Literal[
     "baseline",
     "refined-1",
     "refined-5",
@@ -51,6 +46,7 @@ _PAPER: dict[str, Any] = {
     "batch_size": 16,
     "chunk_length": 25,
     "evaluation_particles": 4,
+    "learning_rate": 3e-4,
 }
 _REFINED: dict[str, Any] = {
     "proposal": "iterative",
@@ -59,13 +55,13 @@ _REFINED: dict[str, Any] = {
     "gradient_scale": 1 / 16,
     "objective": "em",
 }
-# The VRNN of the FIVO paper.
+# The cells of the FIVO paper.
 _FIVO: dict[str, Any] = {
     "latent_dim": 32,
     "bound": "fivo",
-    "num_particles": 4,
     "dropout": 0.1,
     "evaluation_particles": 16,
+    "learning_rate": 1e-3,
 }
 _ROWS: dict[str, dict[str, Any]] = {
     "baseline": _PAPER,
@@ -77,39 +73,26 @@ _ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-class MusicSettings(Settings):
+class MusicSettings(RowSettings):
     """What the table can be told."""
 
     heading: ClassVar[str] = "Table"
     data: tuple[Data, ...] = ("jsb",)
     """Names of the data sets."""
-    rows: tuple[Row, ...] = ("baseline", "refined-1", "refined-5")
+    rows: tuple[Name, ...] = ("baseline", "refined-1", "refined-5")
     """Names of the rows: the SRNN of the paper with a filtering proposal, or
-    refined once or five times; or a VRNN of 32, trained with FIVO and 4
-    particles, whose proposal is filtering, the same refined, or the transition
-    refined."""
-    updates: Positive = 10_000
-    """Number of updates of a run."""
-    kl_updates: Natural = 500
-    """Number of updates in which the weight of KL divergences grows to 1, in
-    the rows of the paper; 0: none."""
-    learning_rate: PositiveFloat | None = None
-    """Initial learning rate of Adam, which falls to 0 as a cosine. If it is
-    not set, 3e-4 in the rows of the paper, and 1e-3 with FIVO."""
+    refined once or five times; or a cell of 32, trained with FIVO, whose
+    proposal is filtering, the same refined, or the transition refined."""
+    models: tuple[Cell, ...] = ("vrnn",)
+    """Cells of the rows with FIVO."""
+    fivo_particles: tuple[Positive, ...] = (4,)
+    """Numbers of particles to train the rows with FIVO with."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of the recurrent network's output that is dropped in training. If
     it is not set, none in the rows of the paper, and 0.1 with FIVO."""
     transpose: Annotated[int, Field(ge=1, le=11)] | None = None
     """Largest number of semitones that songs of training are moved by. If it
     is not set, they keep their key."""
-    validate_every: Positive = 250
-    """Number of updates from one validation to the next."""
-    num_particles: Positive = 128
-    """Number of particles in testing."""
-    seed: Natural = 0
-    """Seed of the weights, the noise and the order of the data."""
-    train: bool = True
-    """Whether missing rows are trained, and not only finished ones shown."""
     data_folder: FolderPath | None = None
     """Folder of jsb.npz and so on. If it is not set, data are downloaded."""
     output: FolderPath = "runs/refined-music"
@@ -118,78 +101,69 @@ class MusicSettings(Settings):
 
 def run(settings: MusicSettings) -> None:
     """Trains, tests and prints the rows, one after the other."""
-    from recipes.training.evaluation import run_evaluate
-    from recipes.training.fitting import run_fit
-
-    for data in settings.data if settings.train else ():
-        for row in settings.rows:
-            folder = _folder(settings, data, row)
-            run_fit(fit_settings(settings, data, row))
-            if folder.read_evaluation("test") is None:
-                path, count = str(folder.path), settings.num_particles
-                run_evaluate(EvaluateSettings(run=path, num_particles=count))
-    tables.show(table(settings), settings.output, "table.md")
-
-
-def fit_settings(settings: MusicSettings, data: Data, row: str) -> Any:
-    """Returns what `fit` is told for a row."""
-    paper = "networks" in _ROWS[row]
-    rate = settings.learning_rate or (3e-4 if paper else 1e-3)
-    return recipe_of(data).fit_settings(
-        data,
-        **_ROWS[row]
-        | ({"update": _update(data)} if row.startswith("refined") else {})
-        | ({} if settings.dropout is None else {"dropout": settings.dropout}),
-        transpose=settings.transpose,
-        updates=settings.updates,
-        kl_updates=(settings.kl_updates or None) if paper else None,
-        learning_rate=rate,
-        schedule="cosine",
-        patience=settings.updates,
-        validate_every=settings.validate_every,
-        seed=settings.seed,
-        data_path=tables.data_file(settings.data_folder, data),
-        tensorboard=False,
-        run=str(_folder(settings, data, row).path),
+    run_rows(
+        rows_of(settings),
+        "data | row | model | N | seed | published | by its protocol",
+        lambda content: content.get("free_energy_marino"),
+        settings,
     )
 
 
+def rows_of(settings: MusicSettings) -> list[Row]:
+    """Returns the rows of all data, models, numbers of particles and seeds."""
+    found = []
+    for data, name, seed in itertools.product(
+        settings.data, settings.rows, settings.seeds
+    ):
+        cells: Any = [("srnn", 1)]
+        if name not in PUBLISHED:
+            cells = itertools.product(settings.models, settings.fivo_particles)
+        for model, particles in cells:
+            found.append(_row(settings, data, name, model, particles, seed))
+    return found
+
+
+def _row(
+    settings: MusicSettings,
+    data: Data,
+    name: str,
+    model: Cell,
+    particles: int,
+    seed: int,
+) -> Row:
+    paper = name in PUBLISHED
+    # What is usual has no place in the name of the folder.
+    parts = [data, name, *([] if paper or model == "vrnn" else [model])]
+    parts += [] if paper or particles == 4 else [f"{particles}-particles"]
+    parts += [f"seed-{seed}"] if seed else []
+    folder = pathlib.Path(settings.output) / "-".join(parts)
+    given = {
+        "dropout": settings.dropout,
+        "learning_rate": settings.learning_rate,
+        # The paper's, which depends on the data.
+        "update": _update(data) if name.startswith("refined") else None,
+    }
+    fit = recipe_of(data).fit_settings(
+        data,
+        **_ROWS[name]
+        | {"model": model, "num_particles": particles}
+        | {key: value for key, value in given.items() if value is not None}
+        | settings.limits(),
+        transpose=settings.transpose,
+        kl_updates=(settings.kl_updates or None) if paper else None,
+        seed=seed,
+        data_path=tables.data_file(settings.data_folder, data),
+        run=str(folder),
+    )
+    theirs = PUBLISHED.get(name, (None,) * len(DATA))[DATA.index(data)]
+    told = "" if theirs is None else str(theirs)
+    numbers = (str(particles), str(seed))
+    return Row(" ".join(parts), (data, name, model, *numbers, told), fit)
+
+
 def _update(data: Data) -> str:
-    """Returns the paper's update, which depends on the data."""
     large = data in ("musedata", "nottingham")
     return "highway" if large else "learned_sgd"
-
-
-def table(settings: MusicSettings) -> str:
-    """Returns the finished rows beside the published ones, as Markdown."""
-    rows = {
-        f"{data} {row}": _line(settings, data, row)
-        for data in settings.data
-        for row in settings.rows
-    }
-    heads = f"data | row | published | by its protocol | {tables.BOUNDS_HEAD}"
-    return tables.markdown(f"{heads} | {tables.RUN_HEADS}", rows)
-
-
-def _line(settings: MusicSettings, data: Data, row: str) -> list[str] | None:
-    folder = _folder(settings, data, row)
-    content = folder.read_evaluation("test")
-    if content is None:
-        return None
-    theirs = PUBLISHED.get(row, (None,) * len(DATA))[DATA.index(data)]
-    ours = content.get("free_energy_marino")
-    return [
-        data,
-        row,
-        "" if theirs is None else str(theirs),
-        "" if ours is None else f"{ours:.3f}",
-        tables.bounds_cell(content),
-        *tables.run_cells(folder.read_record()),
-    ]
-
-
-def _folder(settings: MusicSettings, data: str, row: str) -> RunFolder:
-    return RunFolder(pathlib.Path(settings.output) / f"{data}-{row}")
 
 
 PROGRAM = Program(
@@ -197,13 +171,15 @@ PROGRAM = Program(
     "Trains and tests rows of the music table of Marino et al. (2018).",
     """\
 Trains the SRNN of the paper by its ELBO, with a filtering proposal and with
-proposals that are refined; or a VRNN of 32 with FIVO. Prints free energies by
-the paper's protocol, and bounds in nats per step, sum over sum, side by side.
-Goes on where it was stopped.
+proposals that are refined; or a VRNN or SRNN of 32 with FIVO. Prints free
+energies by the paper's protocol, and bounds in nats per step, sum over sum,
+side by side. Goes on where it was stopped.
 
   python -m recipes.experiments.refined_music data=jsb rows=baseline
   python -m recipes.experiments.refined_music data=jsb rows=refined-5
-  python -m recipes.experiments.refined_music data=piano_midi rows=refined-1""",
+  python -m recipes.experiments.refined_music data=piano_midi rows=refined-1
+  python -m recipes.experiments.refined_music seeds=0,1,2 models=vrnn,srnn \\
+      fivo_particles=4,16 rows=fivo-filtering,fivo-started,fivo-refined""",
     MusicSettings(),
     run,
 )

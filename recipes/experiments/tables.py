@@ -11,7 +11,7 @@ from recipes.storage import atomic_path
 Data = Literal["nottingham", "jsb", "musedata", "piano_midi"]
 DATA: tuple[Data, ...] = ("nottingham", "jsb", "musedata", "piano_midi")
 BOUNDS_HEAD = "test: ELBO, IWAE, FIVO"
-RUN_HEADS = "validation | best after | of"
+RUN_HEADS = "validation | best after | of | CPU minutes"
 
 
 def data_file(folder: str | None, data: Data) -> str | None:
@@ -21,14 +21,22 @@ def data_file(folder: str | None, data: Data) -> str | None:
 
 def bounds_cell(content: Any) -> str:
     """Returns what `evaluate` found, under `BOUNDS_HEAD`."""
-    rows = content["bounds"]
+    parts = "".join(
+        f" ({part['sequences']} of them: {_three(part['bounds'])})"
+        for part in content.get("parts", [])
+    )
+    return _three(content["bounds"]) + parts
+
+
+def _three(rows: Any) -> str:
     return ", ".join(f"{rows[name]['bound_per_step']:.3f}" for name in BOUNDS)
 
 
 def run_cells(record: Any) -> list[str]:
     """Returns what a record tells of a run, under `RUN_HEADS`."""
     updates = (f"{record[name]:,}" for name in ("best_updates", "updates"))
-    return [f"{record['best']:.3f}", *updates]
+    minutes = record["cpu_seconds"] / 60
+    return [f"{record['best']:.3f}", *updates, f"{minutes:.1f}"]
 
 
 def markdown(heads: str, rows: Mapping[str, list[str] | None]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from recipes.settings import common
+from recipes.settings import common, iterative
 from recipes.settings.base import (
     FilePath,
     Metavar,
@@ -115,7 +115,7 @@ def prepare_settings(corpus: str) -> PrepareSpeechSettings:
     return usual.changed(valid_fraction=0.1) if corpus == "digits" else usual
 
 
-class FitSettings(common.FitSettings):
+class FitSettings(iterative.FitSettings):
     """What `fit` can be told."""
 
     heading: ClassVar[str] = "Speech"

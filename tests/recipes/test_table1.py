@@ -25,6 +25,7 @@ def trained(monkeypatch):
         # The seed tells how good a run is.
         record |= {"best": -9.0 + settings.seed, "best_updates": 300}
         record |= {"updates": 400, "seconds": 1.0, "stopped_by": "updates"}
+        record |= {"cpu_seconds": 90.0}
         RunFolder(settings.folder).write_record(record)
 
     def run_evaluate(settings):
@@ -58,7 +59,7 @@ def test_the_seed_is_chosen_by_validation_and_tested_once(trained, tmp_path):
     three = "-8.250, -8.500, -8.750"
     assert f"| jsb | 4 | FIVO | **-8.750** | -6.90 | {three} | 0.125" in text
     assert f"| jsb | 4 | IWAE | **-8.250** | -7.86 | {three} | 0.125" in text
-    assert "| -7.000 | 300 | 400 | 2 |" in text and "Not run" not in text
+    assert "| -7.000 | 300 | 400 | 1.5 | 2 |" in text and "Not run" not in text
     assert PROGRAM.main(argv) == 0
     assert [run for verb, run in trained if verb == "evaluate"] == tested
 

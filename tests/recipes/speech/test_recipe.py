@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import keras_fivo as kf
 from recipes.errors import RecipeError
 from recipes.settings.base import choices_of
 from recipes.speech import digits
@@ -15,6 +16,7 @@ from recipes.speech.baselines import linear_prediction, white_noise
 from recipes.speech.config import FitSettings
 from recipes.speech.loading import load_speech
 from recipes.speech.recipe import Speech
+from recipes.training.modelling import build_cell
 from tests.recipes.speech_examples import (
     noise,
     prepare_quietly,
@@ -87,6 +89,27 @@ def test_quantized_emissions_sit_on_the_sixteen_bit_values(prepared):
     np.testing.assert_allclose(
         (steps[0] - head.low) / bins - 2**15, raw, atol=5e-2
     )
+
+
+def test_a_refined_proposal_of_speech_is_built_from_settings(prepared):
+    chosen = settings(
+        data_path=str(prepared),
+        emission="quantized_normal",
+        proposal="iterative",
+        num_iterations=2,
+        update="learned_sgd",
+        update_units=(5,),
+        normalize_mean=True,
+        latent_dim=2,
+        units=3,
+    )
+    data = recipe.load(chosen)
+    cell = build_cell(chosen, recipe.emission(chosen, data))
+    cell.build((None, None, 80))
+    assert isinstance(cell.emission, kf.QuantizedNormalHead)
+    proposal = cell.proposal
+    assert isinstance(proposal.update, kf.LearnedSGDUpdate)
+    assert proposal.num_iterations == 2 and proposal.update.normalize_mean
 
 
 def test_white_noise_is_the_standard_normal(prepared):

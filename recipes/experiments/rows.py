@@ -1,0 +1,124 @@
+"""Tables whose rows are trainings: each trained, tested and printed."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from recipes.experiments import tables
+from recipes.settings.base import (
+    FolderPath,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Settings,
+)
+from recipes.settings.common import EvaluateSettings, FitSettings
+from recipes.training.run_folder import RunFolder
+
+HEADS = f"{tables.BOUNDS_HEAD} | {tables.RUN_HEADS}"
+
+
+class RowSettings(Settings):
+    """What every such table can be told."""
+
+    heading: ClassVar[str] = "Trainings"
+    updates: Positive = 10_000
+    """Number of updates of a run."""
+    cpu_minutes: PositiveFloat | None = None
+    """Largest number of minutes of processor time of a run."""
+    kl_updates: Natural = 500
+    """Number of updates in which the weight of KL divergences grows to 1,
+    where an ELBO is trained with; 0: none."""
+    learning_rate: PositiveFloat | None = None
+    """Initial learning rate of Adam, which falls to 0 as a cosine. If it is
+    not set, that of the row."""
+    validate_every: Positive = 250
+    """Number of updates from one validation to the next."""
+    num_particles: Positive = 128
+    """Number of particles in testing."""
+    seeds: tuple[Natural, ...] = (0,)
+    """Seeds of the weights, the noise and the order of the data, a run
+    each."""
+    train: bool = True
+    """Whether missing rows are trained, and not only finished ones shown."""
+    output: FolderPath = "runs/rows"
+    """Folder of the runs, a folder each, and of table.md."""
+
+    def limits(self) -> dict[str, Any]:
+        """Returns what `fit` is told of the course of each training."""
+        return {
+            "updates": self.updates,
+            "cpu_minutes": self.cpu_minutes,
+            "schedule": "cosine",
+            "patience": self.updates,
+            "validate_every": self.validate_every,
+            "tensorboard": False,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A training, and what stands beside its results.
+
+    Attributes:
+        name: Name of its folder, and of the row where it was not run.
+        cells: The first cells of the row.
+        fit: What `fit` is told; its `run` is the folder.
+    """
+
+    name: str
+    cells: tuple[str, ...]
+    fit: FitSettings
+
+
+def run_rows(
+    rows: Sequence[Row],
+    heads: str,
+    energy: Callable[[Any], float | None],
+    settings: RowSettings,
+) -> None:
+    """Trains, tests and prints rows, one after the other.
+
+    What is there is not done again: a run that was killed goes on, and the
+    test split is scored once.
+
+    Args:
+        rows: The rows.
+        heads: Heads of their first cells, and of the free energy.
+        energy: Gives the free energy of what `evaluate` found, in nats per
+            step, if it is told of.
+        settings: Those of the table.
+    """
+    from recipes.training.evaluation import run_evaluate
+    from recipes.training.fitting import run_fit
+
+    for row in rows if settings.train else ():
+        run_fit(row.fit)
+        if RunFolder(row.fit.folder).read_evaluation("test") is None:
+            run_evaluate(
+                EvaluateSettings(
+                    run=row.fit.folder, num_particles=settings.num_particles
+                )
+            )
+    found = {row.name: _line(row, energy) for row in rows}
+    text = tables.markdown(f"{heads} | {HEADS}", found)
+    tables.show(text, settings.output, "table.md")
+
+
+def _line(row: Row, energy: Callable[[Any], float | None]) -> list[str] | None:
+    folder = RunFolder(row.fit.folder)
+    content = folder.read_evaluation("test")
+    if content is None:
+        return None
+    found = energy(content)
+    return [
+        *row.cells,
+        "" if found is None else f"{found:.3f}",
+        tables.bounds_cell(content),
+        *tables.run_cells(folder.read_record()),
+    ]
+
+
+def negative_elbo(content: Any) -> float:
+    """Returns the free energy of what `evaluate` found, nats per step."""
+    return -float(content["bounds"]["elbo"]["bound_per_step"])
