@@ -43,6 +43,7 @@ MERGE = {
 }
 SHAPES = ((64, (96,), 1), (64, (64, 64), 1))
 PENALTY = 10.0
+HORIZONS = (1, 3)
 
 
 def load_glyphs(path):
@@ -57,8 +58,16 @@ def load_glyphs(path):
         return {k: file[k] for k in file.files}
 
 
-def make_stream(data, groups, seed, num_updates):
-    """Returns batches of letters, and of clusters in every seventh life."""
+def make_stream(data, groups, seed, num_updates, horizons=HORIZONS):
+    """Returns batches of letters, and of clusters in every seventh life.
+
+    Args:
+        data: As from `load_glyphs`.
+        groups: Groups of base models.
+        seed: int.
+        num_updates: int. Number of batches.
+        horizons: Fewest and most unrolls of the life of a base model.
+    """
     train, _ = tasks.split(data)
     letters = tasks.Glyphs({k: v[train] for k, v in data.items()})
     return tasks.TaskStream(
@@ -66,7 +75,7 @@ def make_stream(data, groups, seed, num_updates):
         [(letters, 0.85), (tasks.Clusters(), 0.15)],
         num_updates,
         unrolls=(6,),
-        horizons=(1, 3),
+        horizons=tuple(horizons),
         batch_size=32,
         seed=seed,
     )
@@ -112,6 +121,7 @@ def train(
     learning_rate=2e-3,
     num_updates=50,
     updates=None,
+    horizons=HORIZONS,
     **begin,
 ):
     """Trains until a number of minutes of processor time has gone.
@@ -126,6 +136,7 @@ def train(
         updates: int. Number of updates, of all calls together, after which
             training stops if it has not before; None: as many as there is
             time for.
+        horizons: As for `make_stream`.
         **begin: As for `new_model`, where the training begins.
     """
     run = pathlib.Path(run)
@@ -144,7 +155,7 @@ def train(
         model.optimizer.build(model.trainable_variables)
         _write(model, file)
     start = int(model.optimizer.iterations)
-    stream = make_stream(data, model.groups, seed, num_updates)
+    stream = make_stream(data, model.groups, seed, num_updates, horizons)
     begin = time.process_time()
     while used < minutes * 60 and (updates is None or start < updates):
         stream.start = start
@@ -179,14 +190,27 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--penalty", type=float, default=PENALTY)
-    parser.add_argument("--units", type=int, nargs="+")
+    parser.add_argument(
+        "--units",
+        type=int,
+        nargs="+",
+        action="append",
+        help="layers of a base model; once for each that is trained on",
+    )
+    parser.add_argument(
+        "--horizons",
+        type=int,
+        nargs=2,
+        default=HORIZONS,
+        help="fewest and most unrolls, of 6 updates, of a base model's life",
+    )
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--first", help="a meta.keras to begin with")
     begin.add_argument("--merge", help="a merge.json to begin with")
     options = vars(parser.parse_args())
     units = options.pop("units")
     if units:
-        options["shapes"] = [(64, tuple(units), 1)]
+        options["shapes"] = [(64, tuple(layers), 1) for layers in units]
     train(**options)
 
 

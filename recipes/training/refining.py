@@ -71,11 +71,10 @@ def networks_of(settings):
     """
     if settings.networks == "fivo":
         return {}
-    if settings.model != "srnn" or settings.dropout:
+    if settings.model != "srnn":
         raise RecipeError(
-            "Networks of the form `avf` are those of an SRNN without dropout: "
-            "set model=srnn. Received: networks=avf with "
-            f"model={settings.model}, dropout={settings.dropout}."
+            "Networks of the form `avf` are those of an SRNN: set model=srnn. "
+            f"Received: networks=avf with model={settings.model}."
         )
     hidden = settings.hidden_units or (settings.units or settings.latent_dim,)
     return {

@@ -239,6 +239,18 @@ def test_a_training_that_was_killed_goes_on_without_loss(tmp_path, monkeypatch):
     assert seconds == sorted(seconds)
 
 
+def test_each_base_model_named_is_trained_on(monkeypatch):
+    told = {}
+    monkeypatch.setattr(meta_train, "train", told.update)
+    words = "meta_train runs/rule --units 9 --units 8 7 --horizons 2 5"
+    monkeypatch.setattr("sys.argv", words.split())
+    meta_train.main()
+    assert told["shapes"] == [(64, (9,), 1), (64, (8, 7), 1)]
+    groups = [kf.TaskGroup(*shape) for shape in told["shapes"]]
+    stream = meta_train.make_stream(letters(), groups, 0, 3, told["horizons"])
+    assert stream.horizons == (2, 5)
+
+
 def test_a_rule_of_several_files_is_their_mean(tmp_path):
     rule = meta_train.new_rule()
     first = rule.get_weights()

@@ -24,6 +24,7 @@ from tests.recipes.cli_examples import fit, write_songs
 REFINED = [
     "model=srnn",
     "networks=avf",
+    "dropout=0.2",
     "proposal=iterative",
     "update=learned_sgd",
     "update_units=4",
@@ -54,6 +55,7 @@ def test_a_refined_proposal_is_trained_and_evaluated(run):
     assert np.isfinite(content["free_energy_marino"])
     model = keras.saving.load_model(run / "best.keras")
     assert model.cell.proposal.objective == "em"
+    assert model.cell.dropout == 0.2
     assert model.kl_weight.num_updates == 2
     assert model.evaluation_bound.analytic_kl
 
