@@ -4,6 +4,7 @@ filtering, in this library's form."""
 import json
 import math
 
+import keras
 import numpy as np
 
 import keras_fivo as kf
@@ -114,9 +115,10 @@ def cell_from(file, objective="em"):
     )
     cell.build((None, None, features))
     for variable, value in pairs(file, cell, "w"):
-        variable.assign(value.astype("float32"))
+        variable.assign(value.astype(keras.config.floatx()))
     if not recurrent:
-        cell.initial_latent.assign(file["w/_initial_z"][None].astype("float32"))
+        initial = file["w/_initial_z"][None]
+        cell.initial_latent.assign(initial.astype(keras.config.floatx()))
     return cell
 
 
@@ -238,15 +240,15 @@ def arguments(file, cell, bound):
     x, eps = file["x"], file["eps"]
     batch = x.shape[1]
     # (time, evaluations, batch, 1, size) -> (batch, time, 1, ...)
-    eps = np.moveaxis(eps, 2, 0).astype("float32")
+    eps = np.moveaxis(eps, 2, 0).astype(keras.config.floatx())
     noise = {"latent": eps[:, :, -1]}
     if cell.proposal.num_evaluations:
         noise["proposal"] = np.moveaxis(eps[:, :, :-1], 2, 3)
     state = bound.initial_state(cell, batch)
     observed = dict(state["observed"])
-    observed["previous"] = x[0].astype("float32")
+    observed["previous"] = x[0].astype(keras.config.floatx())
     return {
-        "observations": np.moveaxis(x[1:], 0, 1).astype("float32"),
+        "observations": np.moveaxis(x[1:], 0, 1).astype(keras.config.floatx()),
         "noise": noise,
         "state": {**state, "observed": observed},
     }
