@@ -5,12 +5,13 @@ from keras import ops
 
 from keras_fivo.distributions.distribution import (
     AutoregressiveDistribution,
+    Symmetric,
 )
 from keras_fivo.distributions.normal import Normal
 from keras_fivo.types import Tensor
 
 
-class AutoregressiveNormal(AutoregressiveDistribution):
+class AutoregressiveNormal(Symmetric, AutoregressiveDistribution):
     """Entries in an order, as the samples of a signal, each row a process.
 
     With r_d = x_d - loc_d, and r = 0 before the first entry,
@@ -63,16 +64,6 @@ class AutoregressiveNormal(AutoregressiveDistribution):
         """Returns the process that standard Normal noise drives."""
         driven = ops.expand_dims(self.scale * noise, -1)
         return self.loc + ops.squeeze(self._solve(driven), -1)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mode, which is the mean."""
-        return self.loc
 
     @property
     def marginal(self) -> Normal:

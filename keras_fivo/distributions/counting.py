@@ -113,7 +113,7 @@ class _Search:
         target: Probability of that tail.
         upper: Whether it is the upper one.
         dispersion: As for `find_count`.
-        log_prob: Likewise.
+        log_prob: Log probability of counts, as for `find_count`.
         low: First count.
         high: Last count.
     """

@@ -124,6 +124,22 @@ class Distribution:
         return type(self)(**chosen, **self.constants)
 
 
+class Symmetric:
+    """What densities have in common that are symmetric about their `loc`."""
+
+    loc: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The location."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The location, which is the mean."""
+        return self.loc
+
+
 class AutoregressiveDistribution(Distribution):
     """A density of entries each of which depends on those before it.
 

@@ -4,12 +4,12 @@ import math
 
 from keras import ops
 
-from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.distributions.distribution import Distribution, Symmetric
 from keras_fivo.distributions.special import lesser_tail, open_uniform
 from keras_fivo.types import Tensor
 
 
-class Laplace(Distribution):
+class Laplace(Symmetric, Distribution):
     """Independent Laplace entries.
 
     Args:
@@ -32,16 +32,6 @@ class Laplace(Distribution):
     def sample(self, noise: Tensor) -> Tensor:
         """Returns the quantile of the uniform noise."""
         return self.quantile(open_uniform(noise))
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mode, which is the mean."""
-        return self.loc
 
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Returns the inverse of the cumulative distribution function."""

@@ -5,14 +5,14 @@ import math
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.distributions.distribution import Distribution, Symmetric
 from keras_fivo.distributions.normal import Normal
 from keras_fivo.types import Tensor
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 
 
-class MultivariateNormal(Distribution):
+class MultivariateNormal(Symmetric, Distribution):
     """A Normal given by its mean and the Cholesky factor of its covariance.
 
     Args:
@@ -90,16 +90,6 @@ class MultivariateNormal(Distribution):
     def _by_row(self) -> "MultivariateNormal":
         rows = self.scale_tril + ops.zeros_like(self.loc[:, :, None])
         return MultivariateNormal(self.loc, rows)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mode, which is the mean."""
-        return self.loc
 
     def kl(self, other: "MultivariateNormal") -> Tensor:
         """Returns the KL divergence KL(self || other), `(rows,)`, in nats."""

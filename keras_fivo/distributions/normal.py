@@ -2,12 +2,16 @@
 
 from keras import ops
 
-from keras_fivo.distributions.distribution import Distribution, sum_entries
+from keras_fivo.distributions.distribution import (
+    Distribution,
+    Symmetric,
+    sum_entries,
+)
 from keras_fivo.distributions.special import HALF_LOG_TWO_PI, normal_quantile
 from keras_fivo.types import Tensor
 
 
-class Normal(Distribution):
+class Normal(Symmetric, Distribution):
     """Independent Normal entries.
 
     Args:
@@ -36,16 +40,6 @@ class Normal(Distribution):
         """Samples; gives the log density too, not dividing by the scale."""
         entries = -0.5 * ops.square(noise) - ops.log(self.scale)
         return self.sample(noise), sum_entries(entries - HALF_LOG_TWO_PI)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mode, which is the mean."""
-        return self.loc
 
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Returns the inverse of the distribution function."""

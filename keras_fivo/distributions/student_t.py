@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from keras_fivo.distributions.distribution import Distribution
+from keras_fivo.distributions.distribution import Distribution, Symmetric
 from keras_fivo.distributions.special import (
     TINY,
     log_gamma_half_step,
@@ -19,7 +19,7 @@ _FAR = 15.0
 """Log of a distance, in scales times the root of the degrees."""
 
 
-class StudentT(Distribution):
+class StudentT(Symmetric, Distribution):
     """Independent entries `loc + scale * t`, t of Student's distribution.
 
     A sample takes two uniforms by entry. `mean` is the location, which is
@@ -76,13 +76,3 @@ class StudentT(Distribution):
         distance = ops.exp(ops.minimum(log_distance, _LARGEST))
         distance = distance * ops.sqrt(-self.degrees * ops.expm1(-power))
         return self.loc + distance * ops.cos(2.0 * math.pi * second)
-
-    @property
-    def mean(self) -> Tensor:
-        """The location."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The location."""
-        return self.loc
