@@ -32,7 +32,7 @@ class Source:
     draw: Callable[[SeedLike], Tensor]
 
     @classmethod
-    def of(cls, kind: str, *shape: int) -> "Source":
+    def of(cls, kind: str, *shape: int | None) -> "Source":
         """Returns that of independent numbers.
 
         Args:

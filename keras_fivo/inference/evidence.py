@@ -16,7 +16,7 @@ def evidence_increments(
     Their sum over a sequence's steps is its log evidence.
 
     Args:
-        result: Of a filter without a twist.
+        result: Result of a filter without a twist.
         state: The state that the filter went on from, if it did.
 
     Returns:
@@ -52,8 +52,8 @@ def lineage(result: FilterResult) -> np.ndarray:
     `np.take_along_axis(latents, lineage(result)[..., None], axis=2)`.
 
     Args:
-        result: Of a filter that kept its paths, with a scheme that chooses
-            ancestors.
+        result: Result of a filter that kept its paths, with a scheme that
+            chooses ancestors.
 
     Returns:
         Int32 `(batch, time, particles)`: at `[b, t, k]` the particle of step

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_fivo.bounds import Bound
+from keras_fivo.cells import LatentCell
 from keras_fivo.inputs import STATIC_KEYS, as_dict, prepare_inputs
 from keras_fivo.noise import Noise
 from keras_fivo.smc import FilterResult
@@ -12,7 +13,7 @@ from keras_fivo.types import SeedLike
 
 
 def filter_sequences(
-    cell: Any,
+    cell: LatentCell,
     bound: Bound,
     data: Any,
     noise: dict | None = None,
@@ -37,7 +38,7 @@ def filter_sequences(
     return bound.run(cell, inputs, given, state, seed=seed)
 
 
-def can_stream(cell: Any) -> None:
+def can_stream(cell: LatentCell) -> None:
     """Refuses cells that need later observations.
 
     Raises:

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_fivo.axes import expand_rows, time_first
 from keras_fivo.bounds import Bound
+from keras_fivo.cells import LatentCell
 from keras_fivo.inference.filtering import filter_sequences
 from keras_fivo.inference.generation import (
     draw_generation_noise,
@@ -55,7 +56,7 @@ class Start:
     data: dict | None = None
     nan_is_missing: bool = False
 
-    def rows(self, cell: Any, num_samples: int, seed: Any) -> dict:
+    def rows(self, cell: LatentCell, num_samples: int, seed: Any) -> dict:
         """Draws the rows to go on from, `num_samples` of each sequence.
 
         Args:
@@ -80,7 +81,7 @@ class Start:
 
 
 def sample_paths(
-    cell: Any,
+    cell: LatentCell,
     start: Start,
     num_steps: int,
     num_samples: int,

@@ -8,6 +8,7 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.axes import expand_rows, like_rows
 from keras_fivo.bounds import FIVO
+from keras_fivo.cells import LatentCell
 from keras_fivo.inputs import fill_missing
 from keras_fivo.noise import Noise, Source
 from keras_fivo.smc.criteria import EffectiveSampleSize
@@ -20,14 +21,14 @@ from keras_fivo.smc.weights import log_sum_exp
 from keras_fivo.types import Nested, Tensor
 
 
-def fresh_rows(cell: Any, rows: int) -> dict:
+def fresh_rows(cell: LatentCell, rows: int) -> dict:
     """Returns rows before their first step, as `draw_particles` does."""
     state = FIVO(1).initial_state(cell, rows)
     return {name: state[name] for name in ("particles", "observed", "step")}
 
 
 def draw_generation_noise(
-    cell: Any,
+    cell: LatentCell,
     num_steps: int,
     rows: int,
     seed: Any,
@@ -78,7 +79,7 @@ def draw_particles(state: dict, num_samples: int, uniforms: Tensor) -> dict:
 
 
 def generate(
-    cell: Any,
+    cell: LatentCell,
     start: dict,
     noise: Noise,
     controls: Tensor | None = None,
@@ -112,7 +113,7 @@ def generate(
 
 
 def generate_given(
-    cell: Any,
+    cell: LatentCell,
     start: dict,
     noise: Noise,
     known: dict,
@@ -172,7 +173,9 @@ def generate_given(
     return _of_living(_paths(sampled), alive & possible)
 
 
-def _generate_once(cell: Any, carry: dict, now: dict) -> tuple[dict, dict]:
+def _generate_once(
+    cell: LatentCell, carry: dict, now: dict
+) -> tuple[dict, dict]:
     """Samples one step of each row, and lets the cell observe it."""
     extra = now.get("controls")
     past = cell.past_features(carry["observed"], extra)

@@ -6,8 +6,6 @@ are samples of: particles `(time, batch, particles, latent_dim)` and their
 weights `(time, batch, particles)`, which sum to one.
 """
 
-from typing import Any
-
 from keras import ops
 
 from keras_fivo import backend
@@ -19,6 +17,7 @@ from keras_fivo.axes import (
     repeat_steps,
     time_first,
 )
+from keras_fivo.cells import LatentCell
 from keras_fivo.distributions import Distribution
 from keras_fivo.smc import FilterResult, Multinomial
 from keras_fivo.smc.weights import normalize_weights
@@ -129,7 +128,7 @@ def fixed_lag(
 
 
 def simulate_backward(
-    cell: Any, inputs: dict, particles: dict, uniforms: Tensor
+    cell: LatentCell, inputs: dict, particles: dict, uniforms: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Simulates paths backward, after filtering forward.
 

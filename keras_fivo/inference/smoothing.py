@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_fivo.axes import batch_first, zero_beyond
 from keras_fivo.bounds import Bound
-from keras_fivo.cells import LinearGaussianCell
+from keras_fivo.cells import LatentCell, LinearGaussianCell
 from keras_fivo.inference.particle_smoothing import (
     filtered_particles,
     fixed_lag,
@@ -78,7 +78,7 @@ class Smoother:
             or a lag where there must be none, or the reverse.
     """
 
-    cell: Any
+    cell: LatentCell
     method: str
     bound: Bound
     lag: int | None = None

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_fivo.arrays import load_arrays
+from keras_fivo.cells import LatentCell
 from keras_fivo.input_checks import as_arrays, lengths_of
 from keras_fivo.networks import check_steps
 from keras_fivo.types import Nested
@@ -136,7 +137,7 @@ def check_state(state: Any, expected: dict) -> None:
 
 
 def check_continuation(
-    cell: Any, state: dict, data: dict, nan_is_missing: bool
+    cell: LatentCell, state: dict, data: dict, nan_is_missing: bool
 ) -> None:
     """Refuses steps that cannot follow those of a state.
 
