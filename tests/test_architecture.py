@@ -249,6 +249,21 @@ def test_the_library_keeps_to_the_table():
     assert not in_files(faults), "\n" + in_files(faults)
 
 
+def test_no_two_public_classes_have_one_name():
+    files = [
+        f for p, fs in parts_on_disk().items() if p != "backend" for f in fs
+    ]
+    trees = [ast.parse(file.read_text()) for file in files]
+    names = [
+        node.name
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert len(names) > 100
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
 def test_recipes_use_public_names_only():
     files = sorted(RECIPES.rglob("*.py"))
     assert len(files) >= 3

@@ -19,10 +19,10 @@ from keras_fivo.linear_gaussian.messages import (
     observation_messages as observation_messages,
 )
 from keras_fivo.linear_gaussian.posterior import KalmanResult as KalmanResult
-from keras_fivo.linear_gaussian.posterior import Posterior as Posterior
 from keras_fivo.linear_gaussian.posterior import (
-    SmoothingResult as SmoothingResult,
+    KalmanSmoothingResult as KalmanSmoothingResult,
 )
+from keras_fivo.linear_gaussian.posterior import Posterior as Posterior
 from keras_fivo.linear_gaussian.posterior import kalman_filter as kalman_filter
 from keras_fivo.linear_gaussian.posterior import (
     kalman_smoother as kalman_smoother,
@@ -30,6 +30,6 @@ from keras_fivo.linear_gaussian.posterior import (
 from keras_fivo.linear_gaussian.posterior import (
     sample_posterior as sample_posterior,
 )
-from keras_fivo.linear_gaussian.sampling import Forecast as Forecast
+from keras_fivo.linear_gaussian.sampling import ExactForecast as ExactForecast
 from keras_fivo.linear_gaussian.sampling import forecast as forecast
 from keras_fivo.linear_gaussian.sampling import sample_prior as sample_prior

@@ -107,8 +107,8 @@ def by_time(value: Tensor, rank: int, num_steps: int) -> Tensor:
     """Returns a parameter as `(time, batch or 1, ...)`.
 
     Args:
-        value: Of that rank, or with a leading axis of time, or of batch and
-            time.
+        value: Parameter of the rank of one step, or with a leading axis of
+            time, or of batch and time.
         rank: Rank of the parameter of one step.
         num_steps: Number of steps; entries beyond them are left out, and the
             last one is repeated where they are fewer.

@@ -97,7 +97,7 @@ def log_message(message: dict, latent: Tensor) -> Tensor:
     """Returns the value of a message, `(rows,)`, in nats.
 
     Args:
-        message: Of one step, with rows in the place of the batch.
+        message: Message of one step, with rows in the place of the batch.
         latent: `(rows, latent_dim)`.
     """
     # Sums, not products of matrices, which are small and many.

@@ -41,7 +41,7 @@ class KalmanResult:
 
 
 @dataclass(frozen=True)
-class SmoothingResult:
+class KalmanSmoothingResult:
     """What the Kalman smoother found; exact up to rounding.
 
     Attributes:
@@ -94,11 +94,11 @@ class Posterior:
             **{name: ops.swapaxes(x, 0, 1) for name, x in found.items()},
         )
 
-    def smoothed(self) -> SmoothingResult:
+    def smoothed(self) -> KalmanSmoothingResult:
         """Returns marginals given the whole sequence, and the log evidence."""
         means, roots = smooth_steps(self._found, self._back)
         increments = self._found["log_evidence_increments"]
-        return SmoothingResult(
+        return KalmanSmoothingResult(
             log_evidence=ops.sum(increments, axis=0),
             means=ops.swapaxes(means, 0, 1),
             covariances=ops.swapaxes(square(roots), 0, 1),
@@ -132,7 +132,7 @@ def kalman_smoother(
     model: LinearGaussian,
     observations: Tensor,
     mask: Tensor | None = None,
-) -> SmoothingResult:
+) -> KalmanSmoothingResult:
     """Smooths a batch of sequences; see `Posterior`.
 
     Reference:

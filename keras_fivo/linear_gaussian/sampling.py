@@ -17,7 +17,7 @@ from keras_fivo.types import Tensor
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ExactForecast:
     """Marginals of the future of each sequence; exact up to rounding.
 
     Attributes:
@@ -71,7 +71,7 @@ def forecast(
     num_steps: int,
     mask: Tensor | None = None,
     lengths: Tensor | None = None,
-) -> Forecast:
+) -> ExactForecast:
     """Returns marginals of the steps after each sequence's own last one.
 
     Args:
@@ -84,7 +84,7 @@ def forecast(
         lengths: Int `(batch,)`; by default all of the time axis.
 
     Returns:
-        A `Forecast`.
+        An `ExactForecast`.
     """
     observations, observed = observed_entries(observations, mask)
     total, batch, features = ops.shape(observations)
@@ -115,7 +115,7 @@ def forecast(
     observation_covariances = square(ops.matmul(matrix, roots)) + square(
         steps["emission_factor"]
     )
-    return Forecast(
+    return ExactForecast(
         latent_means=own(means),
         latent_covariances=own(square(roots)),
         means=own(matvec(matrix, means) + steps["emission_offset"]),
