@@ -57,9 +57,9 @@ def typed(
         given = keras.saving.deserialize_keras_object(given)
     if isinstance(given, kind) or any(given is x for x in absent):
         return given
+    admitted = " or ".join([f"a {kind.__name__}", *map(str, absent)])
     raise TypeError(
-        f"`{argument}` must be a {kind.__name__}, or "
-        f"{' or '.join(map(str, absent))}. Received: {argument}={given!r}"
+        f"`{argument}` must be {admitted}. Received: {argument}={given!r}"
     )
 
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_fivo.cells.latent_cell import LatentCell
+from keras_fivo.checks import check_count, check_hidden_units
 from keras_fivo.heads import NormalHead
 from keras_fivo.lookup import typed
 from keras_fivo.networks import (
@@ -62,11 +63,17 @@ class RecurrentCell(LatentCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(latent_dim, emission, proposal, twist, **kwargs)
-        self.units = self.latent_dim if units is None else int(units)
-        sizes = [self.units] if hidden_units is None else hidden_units
-        self.hidden_units = [int(x) for x in sizes]
-        self.data_encoding_dim = int(data_encoding_dim or self.units)
-        self.latent_encoding_dim = int(latent_encoding_dim or self.units)
+        units = self.latent_dim if units is None else units
+        self.units = check_count("units", units)
+        sizes = check_hidden_units(hidden_units)
+        self.hidden_units = [self.units] if sizes is None else sizes
+        self.data_encoding_dim, self.latent_encoding_dim = (
+            check_count(name, size or self.units)
+            for name, size in (
+                ("data_encoding_dim", data_encoding_dim),
+                ("latent_encoding_dim", latent_encoding_dim),
+            )
+        )
         self.activation = keras.activations.get(activation)
         self.min_scale = float(min_scale)
         self.scale_bias = float(scale_bias)

@@ -57,7 +57,7 @@ class SRNNCell(RecurrentCell):
         twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
         data_encoder: A `Network` that encodes observations; False: the other
             networks read them as they are; None: the default one.
-        latent_encoder: The same of latents.
+        latent_encoder: A `Network` that encodes latents, likewise.
         transition: A `NormalHead` in the place of the default one.
         learned_initial_state: Whether the RNN and z_0 start from weights rather
             than from zeros.

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo.cells.latent_cell import LatentCell
-from keras_fivo.checks import check_count, check_num_features
+from keras_fivo.checks import check_count, check_num_features, check_positive
 from keras_fivo.distributions import Distribution, Normal
 from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Tensor
@@ -70,11 +70,7 @@ class StochasticVolatilityCell(LatentCell):
         super().__init__(self.num_features, None, proposal, twist, **kwargs)
         if not 0 < phi < 1:
             raise ValueError(f"`phi` must lie in (0, 1). Received: phi={phi!r}")
-        if not sigma > 0:
-            raise ValueError(
-                f"`sigma` must be positive. Received: sigma={sigma!r}"
-            )
-        self.phi, self.sigma = float(phi), float(sigma)
+        self.phi, self.sigma = float(phi), check_positive("sigma", sigma)
 
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights: the place where a cell of one's own does."""

@@ -58,8 +58,8 @@ class SVGCell(LatentCell):
         skip_connections: Whether the decoder also reads what the encoder's
             blocks gave for the previous frame, so that what does not move can
             be copied.
-        normalization: That of each convolution: `"group"`, `"layer"`, None,
-            or a Keras layer that does not mix rows.
+        normalization: Normalization after each convolution: `"group"`,
+            `"layer"`, None, or a Keras layer that does not mix rows.
         transition: A `NormalHead` in the place of the default one, a linear
             layer on the LSTM.
 

@@ -50,7 +50,7 @@ class VRNNCell(RecurrentCell):
         twist: A twist, or `"one_step"` or `"look_ahead"`; None: none.
         data_encoder: A `Network` that encodes observations; False: the other
             networks read them as they are; None: the default one.
-        latent_encoder: The same of latents.
+        latent_encoder: A `Network` that encodes latents, likewise.
         transition: A `NormalHead` in the place of the default one.
         learned_initial_state: Whether the RNN starts from weights, which
             give h_1, rather than from zeros, of which it makes h_1.

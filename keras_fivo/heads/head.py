@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.checks import check_count, check_hidden_units
 from keras_fivo.distributions import Distribution
 from keras_fivo.networks import Network, Projected
 from keras_fivo.types import Shape, Tensor
@@ -35,15 +36,10 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "emission", **kwargs})
-        if event_dim is not None and int(event_dim) < 1:
-            raise ValueError(
-                "`event_dim` must be a positive size. "
-                f"Received: event_dim={event_dim!r}"
-            )
-        self.event_dim: Any = None if event_dim is None else int(event_dim)
-        self.hidden_units = (
-            None if hidden_units is None else [int(x) for x in hidden_units]
-        )
+        if event_dim is not None:
+            event_dim = check_count("event_dim", event_dim)
+        self.event_dim: Any = event_dim
+        self.hidden_units = check_hidden_units(hidden_units)
         self.activation = keras.activations.get(activation)
         self.network: Any = None
 

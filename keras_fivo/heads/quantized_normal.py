@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.checks import check_positive
 from keras_fivo.distributions import Distribution, QuantizedNormal
 from keras_fivo.heads.scaled import ScaledHead
 from keras_fivo.types import Tensor
@@ -50,11 +51,7 @@ class QuantizedNormalHead(ScaledHead):
             raise ValueError(
                 f"`floor` must not be negative. Received: floor={floor!r}"
             )
-        if not width > 0:
-            raise ValueError(
-                f"`width` must be positive. Received: width={width!r}"
-            )
-        self.width = float(width)
+        self.width = check_positive("width", width)
         self.offset = float(offset)
         self.centered = bool(centered)
         self.floor = float(floor)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.checks import check_positive
 from keras_fivo.distributions import Distribution, StudentT
 from keras_fivo.heads.scaled import ScaledHead
 from keras_fivo.types import Tensor
@@ -37,12 +38,7 @@ class StudentTHead(ScaledHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(event_dim, hidden_units, activation, **kwargs)
-        if not min_degrees > 0:
-            raise ValueError(
-                "`min_degrees` must be positive. "
-                f"Received: min_degrees={min_degrees!r}"
-            )
-        self.min_degrees = float(min_degrees)
+        self.min_degrees = check_positive("min_degrees", min_degrees)
 
     def parametrize(self, outputs: Tensor) -> Distribution:
         """Reads thirds: locations, raw scales, raw degrees of freedom."""

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_fivo.checks import check_count
+from keras_fivo.checks import check_count, check_positive
 from keras_fivo.lookup import Configurable, find
 from keras_fivo.types import Tensor
 
@@ -26,11 +26,7 @@ class KLWarmUp(Configurable):
         self, num_updates: int, power: float = 1.0, every: int = 1
     ) -> None:
         self.num_updates = check_count("num_updates", num_updates)
-        if not power > 0:
-            raise ValueError(
-                f"`power` must be positive. Received: power={power!r}"
-            )
-        self.power = float(power)
+        self.power = check_positive("power", power)
         self.every = check_count("every", every)
 
     def __call__(self, updates: Tensor) -> Tensor:
@@ -61,11 +57,7 @@ class ConstantKLWeight(Configurable):
     """
 
     def __init__(self, weight: float) -> None:
-        if not weight > 0:
-            raise ValueError(
-                f"`kl_weight` must be positive. Received: kl_weight={weight!r}"
-            )
-        self.weight = float(weight)
+        self.weight = check_positive("kl_weight", weight)
 
     def __call__(self, updates: Tensor) -> Tensor:
         """Returns the weight; see `KLWarmUp`."""

@@ -22,7 +22,7 @@ def bound_loss(
     """Returns the weighted mean of -bound, and the sum of its weights.
 
     Args:
-        result: Of the bound's filter.
+        result: Result of the bound's filter.
         sample_weight: Weights of the sequences, `(batch,)`; None: all one.
         loss_per: `"step"`, where each bound is divided by the sequence's
             length, or `"sequence"`.
@@ -61,7 +61,7 @@ def own_losses(
     Args:
         cell: Built cell.
         inputs: As from `prepare_inputs`.
-        result: Of the bound's filter.
+        result: Result of the bound's filter.
         seed: Seed generator of the model's samples.
         sample_weight: As for `bound_loss`.
         loss_per: As for `bound_loss`.

@@ -18,9 +18,9 @@ class BaseWeights(NamedTuple):
     All may have the same leading axes: several base models at once.
 
     Attributes:
-        kernels: Of each layer, `(..., inputs, units)`.
-        biases: Of each layer, `(..., units)`.
-        backward: Of each layer the matrix, of the kernel's shape, that
+        kernels: List of each layer's kernel, `(..., inputs, units)`.
+        biases: List of each layer's bias, `(..., units)`.
+        backward: List of each layer's matrix, of the kernel's shape, that
             carries errors from its units to its inputs.
     """
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_fivo.checks import check_count
 from keras_fivo.learned_rules.probes import RidgeProbe
 
 
@@ -14,7 +15,7 @@ class FewShotResult(NamedTuple):
 
     Attributes:
         accuracy: Mean over trials.
-        standard_error: That of the mean.
+        standard_error: Standard error of that mean; NaN for one trial.
         trials: Accuracy of each trial, `(trials,)`.
     """
 
@@ -49,13 +50,18 @@ def evaluate_few_shot(
         trials: Number of trials.
         probe: `RidgeProbe`, `LogisticProbe`, or what has such a `fit`; None:
             a `RidgeProbe`.
-        seed: int.
+        seed: Seed of the trials.
+
+    Raises:
+        ValueError: For more classes than there are, no example of a class
+            beyond the shots to test on, or labels of another number.
     """
     y = np.asarray(y).reshape(-1)
-    if len(x) != len(y):
+    if x is None or len(x) != len(y):
         raise ValueError(
             "`x` and `y` must have one entry for each example. "
-            f"Received: {len(x)} examples in x and {len(y)} labels in y"
+            f"Received: {0 if x is None else len(x)} examples in x and "
+            f"{len(y)} labels in y"
         )
     models = model if isinstance(model, list | tuple) else [model]
     features = [_features(one, x) for one in models]
@@ -84,14 +90,15 @@ def few_shot_trials(
     """Yields rows to fit on, `(ways, shots)`, and to test on, `(ways, n)`.
 
     Args:
-        y: Class of each example.
+        y: Class of each example, `(examples,)`.
         ways: Number of classes of a trial.
         shots: Number of labelled examples of each class.
         trials: Number of trials.
-        seed: int.
+        seed: Seed of the trials.
     """
-    _at_least(2, ways=ways)
-    _at_least(1, shots=shots, trials=trials)
+    check_count("ways", ways, least=2)
+    check_count("shots", shots)
+    check_count("trials", trials)
     rows = [np.flatnonzero(y == label) for label in np.unique(y)]
     if ways > len(rows):
         raise ValueError(
@@ -114,14 +121,6 @@ def few_shot_trials(
             ]
         )
         yield drawn[:, :shots], drawn[:, shots:]
-
-
-def _at_least(least: int, **numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < least:
-            raise ValueError(
-                f"`{name}` must be at least {least}. Received: {name}={value}"
-            )
 
 
 def _features(model: Any, x: np.ndarray) -> np.ndarray:

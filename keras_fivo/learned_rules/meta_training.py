@@ -7,11 +7,17 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.checks import check_positive
 from keras_fivo.learned_rules.base import BaseWeights, initial_base, run_base
 from keras_fivo.learned_rules.evolution import Perturbations
 from keras_fivo.learned_rules.probes import RidgeProbe
 from keras_fivo.learned_rules.rule import LocalUpdateRule
-from keras_fivo.learned_rules.task_groups import TaskGroup, check_batches
+from keras_fivo.learned_rules.task_groups import (
+    TaskGroup,
+    check_batches,
+    checked_groups,
+)
+from keras_fivo.lookup import typed
 from keras_fivo.types import Tensor
 
 ESTIMATORS = ("backpropagation", "evolution")
@@ -47,7 +53,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         rule: A `LocalUpdateRule`.
         groups: One or more of `TaskGroup`, or of its three fields.
         activation: Activation of the base models, or its name.
-        penalty: That of the ridge regression in the meta-objective.
+        penalty: Penalty of the ridge regression in the meta-objective.
         estimator: `"backpropagation"` or `"evolution"`.
         deviation: Standard deviation of perturbations of the rule's weights,
             for `"evolution"`.
@@ -70,10 +76,7 @@ class MetaTraining(backend.Trainer, keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False, **kwargs})
-        if not isinstance(rule, LocalUpdateRule):
-            raise TypeError(
-                f"`rule` must be a LocalUpdateRule. Received: rule={rule!r}"
-            )
+        self.rule = typed(rule, LocalUpdateRule, "rule", absent=())
         if estimator not in ESTIMATORS:
             raise ValueError(
                 f"`estimator` must be one of {ESTIMATORS}. "
@@ -88,15 +91,13 @@ class MetaTraining(backend.Trainer, keras.Model):
                 "model outside of the strategy's scope, or use "
                 "`TaskParallel`, on JAX."
             )
-        self.rule = rule
-        self.groups = [TaskGroup(*group) for group in groups]
+        self.groups = checked_groups(groups)
         for group in self.groups:
-            rule.check_embedding(group.units[-1])
+            self.rule.check_embedding(group.units[-1])
         self.activation = keras.activations.get(activation)
-        self.penalty = float(penalty)
         self.probe = RidgeProbe(penalty)
         self.estimator = estimator
-        self.deviation = float(deviation)
+        self.deviation = check_positive("deviation", deviation)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._totals = [keras.metrics.Mean(n) for n in ("loss", "accuracy")]
@@ -275,18 +276,12 @@ class MetaTraining(backend.Trainer, keras.Model):
             "rule": serialize(self.rule),
             "groups": [list(group) for group in self.groups],
             "activation": keras.activations.serialize(self.activation),
-            "penalty": self.penalty,
+            "penalty": self.probe.penalty,
             "estimator": self.estimator,
             "deviation": self.deviation,
             "seed": self.seed,
         }
         return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config: dict, **kwargs: Any) -> Any:
-        """Rebuilds the model with its rule."""
-        rule = keras.saving.deserialize_keras_object(config["rule"])
-        return cls(**{**config, "rule": rule})
 
     def get_build_config(self) -> None:
         """Returns nothing: the constructor builds the model."""
@@ -299,7 +294,7 @@ def choose(condition: Tensor, new: Tensor, old: Tensor) -> Tensor:
     Args:
         condition: `(entries,)`, bool.
         new: `(entries, ...)`, taken where the condition holds.
-        old: The same, taken elsewhere.
+        old: `(entries, ...)`, taken elsewhere.
     """
     wide = ops.reshape(condition, (-1, *[1] * (len(new.shape) - 1)))
     return ops.where(wide, new, old)

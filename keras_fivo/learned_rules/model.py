@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.checks import check_count, check_units
 from keras_fivo.learned_rules.base import (
     BaseWeights,
     base_forms,
@@ -15,6 +16,7 @@ from keras_fivo.learned_rules.base import (
 )
 from keras_fivo.learned_rules.few_shot import FewShotResult, evaluate_few_shot
 from keras_fivo.learned_rules.rule import LocalUpdateRule
+from keras_fivo.lookup import typed
 from keras_fivo.presets import builtin_presets, load_preset, save_preset
 from keras_fivo.types import Tensor
 
@@ -57,18 +59,9 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False, **kwargs})
-        if not isinstance(rule, LocalUpdateRule):
-            raise TypeError(
-                f"`rule` must be a LocalUpdateRule. Received: rule={rule!r}"
-            )
-        if not units or any(int(size) < 1 for size in units):
-            raise ValueError(
-                "`units` must be one or more positive sizes. "
-                f"Received: units={units!r}"
-            )
-        self.units = [int(size) for size in units]
-        rule.check_embedding(self.units[-1])
-        self.rule = rule
+        self.rule = typed(rule, LocalUpdateRule, "rule", absent=())
+        self.units = check_units(units)
+        self.rule.check_embedding(self.units[-1])
         self.activation = keras.activations.get(activation)
         self.seed = seed
         self._change = keras.metrics.Mean("change")
@@ -166,38 +159,80 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         self._change.update_state(losses["change"])
         return self.get_metrics_result()
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Trains the base model by the rule; see `keras.Model.fit`.
 
         Args:
             x: Images, `(examples, ...)`, or a data set that yields them.
             y: Must be None: the rule learns without labels.
-            **kwargs: As for `keras.Model.fit`.
+            *args: As for `keras.Model.fit`, the batch size first.
+            **kwargs: As for `keras.Model.fit`; nothing is validated, and all
+                examples weigh the same.
+
+        Raises:
+            ValueError: For labels, images of another size or that are not
+                finite, weights, or data to validate with.
         """
         _refuse_labels(y)
+        _refuse_unused(kwargs)
         if isinstance(x, keras.utils.PyDataset):
             self._check(keras.utils.unpack_x_y_sample_weight(x[0])[0])
-        elif hasattr(x, "shape"):
-            self._check(x)
-        return super().fit(x, **kwargs)
+        elif isinstance(x, list) or hasattr(x, "shape"):
+            x = self._images(x)
+        return super().fit(x, None, *args, **kwargs)
 
-    def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray:
+    def predict(
+        self, x: Any, batch_size: int | None = None, **kwargs: Any
+    ) -> np.ndarray:
         """Returns embeddings, `(examples, units[-1])`.
 
         Args:
             x: Images, `(examples, ...)`.
             batch_size: Number of examples over which layers are normalised;
                 None: all.
+            **kwargs: As for `keras.Model.predict`.
+
+        Raises:
+            ValueError: For images of another size or that are not finite.
         """
-        self._check(x)
+        x = self._images(x)
         size = len(x) if batch_size is None else batch_size
-        return super().predict(np.asarray(x), batch_size=size, verbose=0)
+        return super().predict(x, size, **{"verbose": 0, **kwargs})
 
     def evaluate(
         self, x: Any = None, y: Any = None, **kwargs: Any
     ) -> FewShotResult:
-        """Measures the accuracy with a few labels; see `evaluate_few_shot`."""
+        """Measures the accuracy with a few labels; see `evaluate_few_shot`.
+
+        Args:
+            x: Images, `(examples, ...)`.
+            y: Class of each image, `(examples,)`.
+            **kwargs: As for `evaluate_few_shot`.
+        """
         return evaluate_few_shot(self, x, y, **kwargs)
+
+    def _images(self, x: Any) -> np.ndarray:
+        """Returns images as an array, for which the model is built."""
+        if not (isinstance(x, list) or hasattr(x, "shape")):
+            raise TypeError(
+                "Images must be an array (examples, ...). "
+                f"Received: x of type {type(x).__name__}"
+            )
+        images = np.asarray(ops.convert_to_numpy(x), "float32")
+        if images.ndim < 2 or not images.size:
+            raise ValueError(
+                "Images must be an array (examples, ...) with one at least. "
+                f"Received: an array of shape {images.shape}"
+            )
+        if not np.isfinite(images).all():
+            raise ValueError(
+                "Images must be finite. Received: images with "
+                f"{int((~np.isfinite(images)).sum())} NaN or infinite entries"
+            )
+        self._check(images)
+        return images
 
     def _check(self, x: Any) -> None:
         """Builds the model for images of this size, or refuses another."""
@@ -250,12 +285,6 @@ class LearnedRuleModel(backend.Trainer, keras.Model):
         }
         return {**super().get_config(), **config}
 
-    @classmethod
-    def from_config(cls, config: dict, **kwargs: Any) -> Any:
-        """Rebuilds the model with its rule."""
-        rule = keras.saving.deserialize_keras_object(config["rule"])
-        return cls(**{**config, "rule": rule})
-
 
 def _refuse_labels(y: Any) -> None:
     if y is not None:
@@ -263,6 +292,20 @@ def _refuse_labels(y: Any) -> None:
             "The rule learns without labels: `y` must be None. "
             f"Received: y of type {type(y).__name__}. Pass labels to "
             "`evaluate`."
+        )
+
+
+def _refuse_unused(given: dict) -> None:
+    """Refuses what `keras.Model.fit` takes and a rule has no use for."""
+    names = "sample_weight", "class_weight", "validation_data"
+    found = [name for name in names if given.get(name) is not None]
+    if given.get("validation_split"):
+        found.append("validation_split")
+    if found:
+        raise ValueError(
+            "A rule trains without labels, on examples that weigh the same. "
+            f"Received: {', '.join(found)}. Pass a `FewShotProbe` among the "
+            "callbacks to follow the accuracy."
         )
 
 
@@ -283,7 +326,8 @@ class FewShotProbe(keras.callbacks.Callback):
         self, x: np.ndarray, y: np.ndarray, every: int = 1, **kwargs: Any
     ) -> None:
         super().__init__()
-        self.x, self.y, self.every, self.kwargs = x, y, every, kwargs
+        self.x, self.y, self.kwargs = x, y, kwargs
+        self.every = check_count("every", every)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Probes the model."""

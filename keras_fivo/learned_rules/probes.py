@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 from scipy.optimize import minimize
 
+from keras_fivo.checks import check_positive
 from keras_fivo.types import Tensor
 
 
@@ -37,11 +38,7 @@ class RidgeProbe:
     """
 
     def __init__(self, penalty: float = 0.1) -> None:
-        if not penalty > 0:
-            raise ValueError(
-                f"`penalty` must be positive. Received: penalty={penalty!r}"
-            )
-        self.penalty = float(penalty)
+        self.penalty = check_positive("penalty", penalty)
 
     def fit(self, features: Tensor, targets: Tensor) -> Linear:
         """Finds the best linear map.
@@ -77,7 +74,7 @@ class RidgeProbe:
         Args:
             support: Features `(..., examples, features)` and targets `(...,
                 examples, targets)` to fit.
-            query: The same, to predict.
+            query: Features and targets to predict, likewise.
 
         Returns:
             `(...)`: mean squared distance of query targets from predictions
@@ -105,12 +102,9 @@ class LogisticProbe:
     """
 
     def __init__(self, inverse_penalty: float = 1.0) -> None:
-        if not inverse_penalty > 0:
-            raise ValueError(
-                "`inverse_penalty` must be positive. "
-                f"Received: inverse_penalty={inverse_penalty!r}"
-            )
-        self.inverse_penalty = float(inverse_penalty)
+        self.inverse_penalty = check_positive(
+            "inverse_penalty", inverse_penalty
+        )
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> Linear:
         """Finds the most likely linear map to logits.

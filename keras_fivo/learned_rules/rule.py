@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_fivo.checks import check_count, check_positive, check_units
 from keras_fivo.learned_rules.base import (
     BaseWeights,
     over_rms,
@@ -89,13 +90,15 @@ class LocalUpdateRule(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False, **kwargs})
-        self.units = _sizes("units", units)
-        self.top_units = _sizes("top_units", top_units)
-        (self.delta_dim,) = _sizes("delta_dim", [delta_dim])
-        (self.rank,) = _sizes("rank", [rank])
+        self.units = check_units(units)
+        self.top_units = check_units(top_units, "top_units")
+        self.delta_dim = check_count("delta_dim", delta_dim)
+        self.rank = check_count("rank", rank)
+        if embedding_dim is not None:
+            embedding_dim = check_count("embedding_dim", embedding_dim)
         self.embedding_dim: Any = embedding_dim
         self.identical_updates = bool(identical_updates)
-        self.learning_rate = float(learning_rate)
+        self.learning_rate = check_positive("learning_rate", learning_rate)
         self._make_layers()
         self.build()
 
@@ -237,12 +240,15 @@ class LocalUpdateRule(keras.layers.Layer):
             bias: `(..., units)`.
         """
         size = x.shape[-1]
+        # (units, 1, 2), as (..., units, batch, 2)
         angle = np.linspace(0, 4 * np.pi, size, dtype="float32")
         wave = np.stack([np.sin(angle), np.cos(angle)], -1)[:, None]
         shape = (*delta.shape[:-1], 2)
         wave = ops.broadcast_to(ops.convert_to_tensor(wave), shape)
+        # Two, the wave and the error signals, (..., units, batch, channels)
         seen = ops.concatenate([_by_unit(x), _by_unit(z), wave, delta], -1)
         seen = standardize(seen, (UNITS, BATCH), 1e-3) + self.offset
+        # (..., units, 8) and (..., units) -> (..., units, batch, 9)
         fixed = ops.concatenate([own, bias[..., None]], -1)[..., None, :]
         fixed = ops.broadcast_to(fixed, (*delta.shape[:-1], 9))
         hidden = ops.concatenate([fixed, seen], -1)
@@ -251,6 +257,7 @@ class LocalUpdateRule(keras.layers.Layer):
         return hidden
 
     def _bias_change(self, hidden: Tensor) -> Tensor:
+        # (..., units, batch, 1) -> (..., units)
         change = ops.mean(self.to_bias(hidden)[..., 0], axis=-1)
         # Biases may not all grow for ever.
         mean = ops.mean(change, axis=-1, keepdims=True)
@@ -283,14 +290,6 @@ class LocalUpdateRule(keras.layers.Layer):
     def get_build_config(self) -> None:
         """Returns nothing: the constructor builds the rule."""
         return None
-
-
-def _sizes(name: str, sizes: Sequence[int]) -> list[int]:
-    if not sizes or any(int(size) < 1 for size in sizes):
-        raise ValueError(
-            f"`{name}` must be positive. Received: {name}={sizes!r}"
-        )
-    return [int(size) for size in sizes]
 
 
 def _by_unit(x: Tensor) -> Tensor:
@@ -331,6 +330,7 @@ def _four(kernel: Tensor, axis: int) -> Tensor:
 
 def _send_down(backward: Tensor, delta: Tensor) -> Tensor:
     """Sends error signals down, `(..., lower, batch, delta_dim)`."""
+    # (..., upper, batch, delta_dim) -> (..., upper, batch * delta_dim)
     flat = ops.reshape(delta, (*delta.shape[:-2], -1))
     sent = ops.matmul(backward, flat)
     sent = ops.reshape(sent, (*sent.shape[:-1], *delta.shape[-2:]))

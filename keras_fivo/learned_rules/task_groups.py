@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from keras_fivo.checks import check_count, check_units
+
 
 class TaskGroup(NamedTuple):
     """Base models of one shape that learn side by side, a task each.
@@ -18,12 +20,37 @@ class TaskGroup(NamedTuple):
     num_tasks: int
 
 
+def checked_groups(groups: Sequence[Any]) -> list[TaskGroup]:
+    """Returns groups whose sizes can be.
+
+    Args:
+        groups: One or more of `TaskGroup`, or of its three fields.
+
+    Raises:
+        ValueError: If there is none, or a size is below 1.
+    """
+    if not len(groups):
+        raise ValueError(
+            "`groups` must be one or more of `TaskGroup`. "
+            f"Received: groups={groups!r}"
+        )
+    found = [TaskGroup(*group) for group in groups]
+    for group in found:
+        check_count("input_dim", group.input_dim)
+        check_units(group.units)
+        check_count("num_tasks", group.num_tasks)
+    return found
+
+
 def check_batches(batches: Any, groups: Sequence[TaskGroup]) -> None:
     """Raises an error unless there is a batch of its shapes for each group.
 
     Args:
         batches: Dicts, as `MetaTraining` takes them.
-        groups: Those of the meta-training.
+        groups: Groups of the meta-training.
+
+    Raises:
+        ValueError: If one is missing, lacks an entry or has another shape.
     """
     if len(batches) != len(groups):
         raise ValueError(

@@ -105,7 +105,7 @@ class KernelChange(keras.layers.Layer):
             kernel: `(..., lower, upper)`.
             lower: Activations `(..., batch, lower)` and hidden states
                 `(..., lower, batch, hidden_dim)` of the units below.
-            upper: The same of the units above.
+            upper: Activations and hidden states of the units above.
         """
         return self.merge(self.terms(kernel, lower, upper))
 

@@ -54,8 +54,8 @@ def pit_values(
 
     Args:
         observations: As for `coverage`.
-        samples: Likewise.
-        axis: The samples' axis.
+        samples: Samples, as for `coverage`.
+        axis: Axis of the samples.
         uniforms: Uniform numbers of the observations' shape, which place each
             value within its rank and its ties: of a calibrated forecast the
             values are uniform, whatever the number of samples and for counts

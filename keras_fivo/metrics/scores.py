@@ -61,8 +61,8 @@ def energy_score(
 
     Args:
         observations: As for `crps`.
-        samples: Likewise.
-        axis: The samples' axis.
+        samples: Samples, as for `crps`.
+        axis: Axis of the samples.
         event_axes: Axes of the observations that are one event: -1, the
             features of a step; `(1, 2)`, a whole path.
         fair: As for `crps`.

@@ -51,7 +51,7 @@ def direction_of(name: str) -> str | None:
     """Returns whether a metric is better `"up"` or `"down"`; None: neither.
 
     Args:
-        name: Of a metric of `FilterMetrics`.
+        name: Name of a metric of `FilterMetrics`.
     """
     if name in ("bound_per_step", "bound_per_sequence", "ess"):
         return "up"

@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
-from keras_fivo.networks.sizes import check_entries, check_units
+from keras_fivo.checks import check_units
+from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Tensor
 
 

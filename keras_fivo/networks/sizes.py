@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_ENTRIES = 2**31
-_MAX_LAYERS = 100
 
 
 @dataclass(frozen=True)
@@ -45,25 +44,6 @@ class Sizes:
     def context_dims(self) -> list[int]:
         """Sizes of the features of the context, in their order."""
         return [*self.features.values()]
-
-
-def check_units(units: Sequence[int]) -> list[int]:
-    """Returns sizes of layers as integers.
-
-    Raises:
-        ValueError: If there is none, one below 1, or more than 100 of them.
-    """
-    if not units or any(int(size) < 1 for size in units):
-        raise ValueError(
-            "`units` must be one or more positive sizes. "
-            f"Received: units={units!r}"
-        )
-    if len(units) > _MAX_LAYERS:
-        raise ValueError(
-            f"`units` must be the sizes of at most {_MAX_LAYERS} layers. "
-            f"Received: units of length {len(units)}"
-        )
-    return [int(size) for size in units]
 
 
 def check_entries(what: str, *shape: int) -> None:

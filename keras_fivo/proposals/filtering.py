@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_fivo.checks import check_hidden_units
 from keras_fivo.distributions import Distribution, Normal
 from keras_fivo.heads import NormalHead
 from keras_fivo.networks import Sizes
@@ -32,9 +33,7 @@ class FilteringProposal(Proposal):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.hidden_units = (
-            None if hidden_units is None else [int(x) for x in hidden_units]
-        )
+        self.hidden_units = check_hidden_units(hidden_units)
         self.residual = residual
         self.min_scale = min_scale
         self.scale_bias = scale_bias

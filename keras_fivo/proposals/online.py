@@ -91,7 +91,7 @@ class OnlineAdam(keras.layers.Layer):
 
         Args:
             state: As from `start`.
-            gradients: Those of the weights.
+            gradients: Gradients of the weights, in their order.
             counts: Bool, whether there is anything to step for.
         """
         moves = ops.logical_and(backend.all_finite([], gradients), counts)

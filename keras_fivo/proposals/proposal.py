@@ -17,7 +17,8 @@ class Refinement(NamedTuple):
         distribution: What the latent is drawn from.
         free_energies: `(rows, num_evaluations)`, in nats, which the filter
             keeps; or None.
-        learner: That of the next step, where weights move in each; or None.
+        learner: Weights, and what moves them, of the next step, where they
+            move in each; or None.
     """
 
     distribution: Distribution

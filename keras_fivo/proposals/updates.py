@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.checks import check_hidden_units, check_positive
 from keras_fivo.lookup import find
 from keras_fivo.networks import HighwayNetwork
 from keras_fivo.proposals.refinable import Refinable
@@ -117,9 +118,7 @@ class GradientUpdate(Update):
         **kwargs: Any,
     ) -> None:
         super().__init__(normalize_mean, gradient_scale, **kwargs)
-        if not rate > 0:
-            raise ValueError(f"`rate` must be positive. Received: rate={rate}")
-        self.rate = float(rate)
+        self.rate = check_positive("rate", rate)
         self.learned = bool(learned)
 
     def build(
@@ -197,9 +196,7 @@ class NetworkUpdate(Update):
                 f"`reads` must be one of {_SOURCES}, or None. "
                 f"Received: reads={reads!r}"
             )
-        self.hidden_units = (
-            None if hidden_units is None else [int(x) for x in hidden_units]
-        )
+        self.hidden_units = check_hidden_units(hidden_units)
         self.activation = keras.activations.get(activation)
         self.normalize_inputs = bool(normalize_inputs)
         self.reads = reads

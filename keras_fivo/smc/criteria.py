@@ -31,7 +31,8 @@ class EffectiveSampleSize(Criterion):
     """Resamples where the effective sample size is low.
 
     Args:
-        fraction: Of the number of particles, at or below which to resample.
+        fraction: Share of the number of particles, at or below which an
+            effective sample size is low.
     """
 
     def __init__(self, fraction: float = 0.5) -> None:

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.checks import check_positive
 from keras_fivo.lookup import Configurable, find
 from keras_fivo.smc.weights import log_sum_exp, normalize_weights
 from keras_fivo.types import Nested, SeedLike, Shape, Tensor
@@ -165,18 +166,14 @@ class Relaxed(ResamplingScheme):
     *not* a lower bound on the log evidence.
 
     Args:
-        temperature: Of the softmax; towards 0, blends become choices.
+        temperature: Temperature of the softmax; towards 0, blends become
+            choices.
     """
 
     blends = True
 
     def __init__(self, temperature: float = 0.5) -> None:
-        if not temperature > 0:
-            raise ValueError(
-                "`temperature` must be positive. "
-                f"Received: temperature={temperature!r}"
-            )
-        self.temperature = float(temperature)
+        self.temperature = check_positive("temperature", temperature)
 
     def noise_shape(self, num_particles: int) -> Shape:
         """Returns that of a Gumbel variable for each new and old particle."""

@@ -34,7 +34,7 @@ def require_equal(
 
     Args:
         mine: Nested tensors or arrays.
-        theirs: The same structure.
+        theirs: Nested tensors or arrays, of the same structure.
         claim: The property, as a sentence.
         tolerance: Largest difference, absolute or relative.
     """

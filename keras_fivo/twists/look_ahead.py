@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_fivo.axes import next_step
+from keras_fivo.checks import check_hidden_units
 from keras_fivo.networks import Network, Recurrence, Sizes
 from keras_fivo.twists.twist import LearnedTwist
 from keras_fivo.types import Nested, Tensor
@@ -39,9 +40,7 @@ class LookAheadTwist(LearnedTwist):
         **kwargs: Any,
     ) -> None:
         super().__init__(objective, num_samples, **kwargs)
-        self.hidden_units = (
-            None if hidden_units is None else [int(x) for x in hidden_units]
-        )
+        self.hidden_units = check_hidden_units(hidden_units)
         self.recurrent_units = recurrent_units
 
     def build(self, sizes: Sizes) -> None:

@@ -255,3 +255,13 @@ def test_bad_arguments_are_refused():
         kf.MetaTraining(rule, [(6, (8,), 1)], estimator="genetic")
     with pytest.raises(TypeError, match="Received: rule='slim'"):
         kf.MetaTraining("slim", GROUPS)
+    for wrong, message in (
+        ({"groups": []}, r"groups=\[\]"),
+        ({"groups": [(6, (8,), 0)]}, "num_tasks=0"),
+        ({"groups": [(0, (8,), 1)]}, "input_dim=0"),
+        ({"deviation": 0.0}, "deviation=0.0"),
+        ({"penalty": -1.0}, "penalty=-1.0"),
+    ):
+        given = {"groups": [(6, (8,), 1)], **wrong}
+        with pytest.raises(ValueError, match=f"Received: {message}"):
+            kf.MetaTraining(rule, **given)

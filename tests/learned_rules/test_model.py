@@ -56,6 +56,15 @@ def test_fit_takes_a_data_set():
     )
 
 
+def test_the_verbs_take_what_those_of_keras_take():
+    model = kf.LearnedRuleModel(rule(), units=(7, 5), seed=0)
+    x = images(16)
+    history = model.fit(x.tolist(), None, 8, 3, verbose=0).history
+    assert len(history["change"]) == 3
+    assert model.predict(x, 16, verbose=0).shape == (16, 5)
+    np.testing.assert_array_equal(model.predict(x.tolist()), model.predict(x))
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [("relu", lambda z: np.maximum(z, 0.0)), ("tanh", np.tanh)],
@@ -163,6 +172,26 @@ def test_evaluate_and_the_callback_tell_the_few_shot_accuracy():
             ValueError,
             "a class of 2 examples",
         ),
+        (lambda m: m.evaluate(images(6)), ValueError, "6 examples in x and 1"),
+        (lambda m: m.fit(images() + np.inf), ValueError, "216 NaN or inf"),
+        (lambda m: m.predict(images() * np.nan), ValueError, "216 NaN"),
+        (lambda m: m.predict(Batches()), TypeError, "x of type Batches"),
+        (lambda m: m.fit(images()[:0]), ValueError, r"shape \(0, 3, 3\)"),
+        (
+            lambda m: m.fit(images(), validation_data=(images(), np.ones(24))),
+            ValueError,
+            "validation_data",
+        ),
+        (
+            lambda m: m.fit(images(), sample_weight=np.ones(24)),
+            ValueError,
+            "sample_weight",
+        ),
+        (
+            lambda m: m.fit(images(), validation_split=0.2),
+            ValueError,
+            "validation_split",
+        ),
     ],
 )
 def test_bad_input_is_refused(call, error, message):
@@ -179,6 +208,8 @@ def test_bad_arguments_are_refused():
         kf.LearnedRuleModel(rule(), ())
     with pytest.raises(ValueError, match="Received: an embedding of 5"):
         kf.LearnedRuleModel(rule(embedding_dim=8), (7, 5))
+    with pytest.raises(ValueError, match="Received: every=0"):
+        kf.FewShotProbe(images(), np.zeros(24), every=0)
 
 
 @pytest.mark.one_backend

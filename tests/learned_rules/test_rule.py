@@ -138,8 +138,16 @@ def test_a_rule_that_mixes_units_refuses_other_embeddings():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"units": ()}, {"top_units": (0,)}, {"delta_dim": 0}]
+    ("name", "value", "received"),
+    [
+        ("units", (), r"\(\)"),
+        ("top_units", (0,), "0"),
+        ("delta_dim", 0, "0"),
+        ("rank", 1.5, "1.5"),
+        ("embedding_dim", 0, "0"),
+        ("learning_rate", 0.0, "0.0"),
+    ],
 )
-def test_sizes_must_be_positive(wrong):
-    with pytest.raises(ValueError, match="Received: "):
-        slim_rule(**wrong)
+def test_sizes_and_the_rate_must_be_positive(name, value, received):
+    with pytest.raises(ValueError, match=f"Received: {name}={received}"):
+        slim_rule(**{name: value})
