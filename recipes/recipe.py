@@ -26,6 +26,14 @@ if typing.TYPE_CHECKING:
 
 Data = TypeVar("Data")
 
+_EVALUATE = """\
+Prints the three bounds of the best model of a run, in nats per step (sum of
+bounds / sum of lengths) and per sequence, beside a simple baseline.
+
+  python -m recipes evaluate runs/jsb-fivo
+  python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16
+  python -m recipes evaluate bach-vrnn"""
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
@@ -66,14 +74,20 @@ class Recipe(Generic[Data]):
             nothing else.
         intended_use: What models are good for, for model cards.
         limits: What they are not good for, for model cards.
+        evaluate_settings: What `evaluate` is told where nothing else is said.
+        evaluate_help: What the help of `evaluate` says.
+        preset_class: Name of the class of its presets' models.
         has_bounds: Whether models are trained with bounds, and so can be
-            evaluated and sampled.
+            sampled.
     """
 
     name: ClassVar[str]
     data_sets: ClassVar[tuple[DataSet, ...]]
     sample_settings: ClassVar[SampleSettings] = SampleSettings()
     sample_help: ClassVar[str] = "Continues the beginnings of sequences."
+    evaluate_settings: ClassVar[Any] = EvaluateSettings()
+    evaluate_help: ClassVar[str] = _EVALUATE
+    preset_class: ClassVar[str] = "LatentSequenceModel"
     prepare_help: ClassVar[str] = ""
     intended_use: ClassVar[str] = "Experiments with models of sequences."
     limits: ClassVar[str] = "It knows no data but those it was trained on."
@@ -154,19 +168,33 @@ class Recipe(Generic[Data]):
 
         run_tune(settings)
 
-    def forecast(self, settings: Any) -> None:
-        """Forecasts what follows the data, where the recipe can."""
+    def evaluate(self, settings: Any) -> None:
+        """Scores a trained model."""
+        from recipes.training.evaluation import run_evaluate
+
+        run_evaluate(settings)
+
+    def forecast_settings(self, data: str = "") -> Any:
+        """Returns the settings of `forecast`, where the recipe can."""
         raise RecipeError(
             f"Tables are forecast, and {self.name} is none: see `sample`. "
-            f"Received: data={settings.data!r}."
+            f"Received: data={data!r}."
         )
 
-    def backtest(self, settings: Any) -> None:
-        """Scores forecasts of the past, where the recipe can."""
+    def backtest_settings(self, data: str = "") -> Any:
+        """Returns the settings of `backtest`, where the recipe can."""
         raise RecipeError(
             f"Tables are back-tested, and {self.name} is none: see "
-            f"`evaluate`. Received: data={settings.data!r}."
+            f"`evaluate`. Received: data={data!r}."
         )
+
+    def forecast(self, settings: Any) -> None:
+        """Forecasts what follows the data."""
+        raise NotImplementedError
+
+    def backtest(self, settings: Any) -> None:
+        """Scores forecasts of the past."""
+        raise NotImplementedError
 
     def sample(self, trained: "Trained", settings: Any) -> list[pathlib.Path]:
         """Samples from a trained model; returns the files that it wrote."""

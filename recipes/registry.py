@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from recipes.errors import RecipeError
 from recipes.ghmm.recipe import GaussianChain
+from recipes.learned_rule.recipe import LearnedRule
 from recipes.pianoroll.recipe import PianoRoll
 from recipes.pose.recipe import Pose
 from recipes.recipe import Recipe
@@ -20,6 +21,7 @@ RECIPES: tuple[Recipe, ...] = (
     GaussianChain(),
     Table(),
     Video(),
+    LearnedRule(),
 )
 
 
@@ -51,7 +53,7 @@ def recipe_of_run(given: Mapping[str, str]) -> Recipe:
         given: Texts of a command line: `data`, and `run`, a folder, a
             `.keras` file or a preset.
     """
-    from recipes.presets.finding import find_preset
+    from recipes.presets.finding import class_of_preset, find_preset
     from recipes.training.run_folder import RunFolder
 
     data = given.get("data")
@@ -62,4 +64,10 @@ def recipe_of_run(given: Mapping[str, str]) -> Recipe:
             folder = find_preset(given["run"]) or folder
         record = RunFolder(folder).read_record()
         data = record and record["settings"].get("data")
+        for recipe in RECIPES:
+            if (
+                record is None
+                and class_of_preset(folder) == recipe.preset_class
+            ):
+                return recipe
     return recipe_of(data)

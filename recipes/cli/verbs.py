@@ -15,29 +15,23 @@ from recipes.presets.finding import record_of_preset, same_architecture
 from recipes.recipe import Recipe
 from recipes.registry import RECIPES, recipe_of, recipe_of_run
 from recipes.settings.base import Settings
-from recipes.settings.common import EvaluateSettings, PrepareSettings
+from recipes.settings.common import PrepareSettings
 from recipes.settings.program import Program
 
 Given = Mapping[str, str]
 
 _FIT = """\
-Trains a latent sequence model. Keeps the best model, by the bound on the
-validation split, as best.keras in the folder of the run. A run that was killed
-goes on when the same command is given again. The settings and their defaults
-depend on the data: `python -m recipes fit DATA --help` shows them, and
-`python -m recipes list` the names.
+Trains a latent sequence model, or what else the recipe of the data trains.
+Keeps the best model, by the bound on the validation split, as best.keras in the
+folder of the run. A run that was killed goes on when the same command is given
+again. The settings and their defaults depend on the data: `python -m recipes
+fit DATA --help` shows them, and `python -m recipes list` the names.
 
   python -m recipes fit bach
   python -m recipes fit jsb data_path=jsb.npz bound=fivo num_particles=4 \\
       run=runs/jsb-fivo
-  python -m recipes fit bach preset=bach-vrnn learning_rate=1e-4"""
-_EVALUATE = """\
-Prints the three bounds of the best model of a run, in nats per step (sum of
-bounds / sum of lengths) and per sequence, beside a simple baseline.
-
-  python -m recipes evaluate runs/jsb-fivo
-  python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16
-  python -m recipes evaluate bach-vrnn"""
+  python -m recipes fit bach preset=bach-vrnn learning_rate=1e-4
+  python -m recipes fit learned_rule minutes=60"""
 _TUNE = """\
 Searches for settings whose validation bound is best. Judges all trials by one
 bound with the same particles and noise, whatever they are trained with. Limits
@@ -126,10 +120,8 @@ def _fit(settings: Any) -> None:
     recipe_of(settings.data).fit(settings)
 
 
-def _evaluate(settings: EvaluateSettings) -> None:
-    from recipes.training.evaluation import run_evaluate
-
-    run_evaluate(settings)
+def _evaluate(settings: Any) -> None:
+    recipe_of_run({"run": settings.run}).evaluate(settings)
 
 
 def _sample(settings: Any) -> None:
@@ -179,8 +171,6 @@ def _usual(verb: str) -> Callable[[Given], Settings]:
         of_tables = verb in ("forecast", "backtest")
         data = given.get("data", "table" if of_tables else "")
         recipe = recipe_of(data)
-        if of_tables and recipe.has_bounds:
-            getattr(recipe, verb)(recipe.fit_settings(data))
         settings: Settings = getattr(recipe, f"{verb}_settings")(data)
         return same_architecture(settings, record) if record else settings
 
@@ -213,9 +203,9 @@ _PROGRAMS = (
     ),
     Program(
         "python -m recipes evaluate",
-        "Prints the ELBO, IWAE and FIVO bounds of a trained model.",
-        _EVALUATE,
-        EvaluateSettings(),
+        "Prints the bounds of a trained model, or what a rule comes to.",
+        lambda given: recipe_of_run(given).evaluate_help,
+        lambda given: recipe_of_run(given).evaluate_settings,
         _evaluate,
         positional="run",
     ),

@@ -91,9 +91,20 @@ def draw(rule, data, path, updates):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("picture", help="a PNG file")
-    parser.add_argument("--rule", default="learned-rule-slim")
-    parser.add_argument("--letters", default="runs/rule/glyphs.npz")
-    parser.add_argument("--updates", type=int, default=5)
+    parser.add_argument(
+        "--rule", default="learned-rule-slim", help="preset or .keras file"
+    )
+    parser.add_argument(
+        "--letters",
+        default="runs/rule/glyphs.npz",
+        help="file of letters, made where there is none",
+    )
+    parser.add_argument(
+        "--updates",
+        type=int,
+        default=5,
+        help="number of updates before receptive fields are shown",
+    )
     given = parser.parse_args()
     data = load_glyphs(given.letters)
     draw(load_rule(given.rule), data, given.picture, given.updates)

@@ -1,5 +1,6 @@
 """The table: accuracy with a few labels, on digits that no choice has seen.
 
+python -m recipes evaluate learned-rule-slim mnist=mnist.npz
 python -m recipes.learned_rule.evaluate --mnist mnist.npz
 
 Each method's ridge penalty is chosen on letters and fonts that meta-training
@@ -15,7 +16,7 @@ import keras
 import numpy as np
 
 import keras_fivo as kf
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, told_to_the_user
 from recipes.learned_rule import tasks
 from recipes.learned_rule.meta_train import RULE, load_glyphs
 from recipes.learned_rule.methods import DETERMINISTIC, METHODS
@@ -162,6 +163,81 @@ def load_rule(*sources):
     return kf.LearnedRuleModel.from_preset(sources[0]).rule
 
 
+def score(
+    rule,
+    names,
+    letters="runs/rule/glyphs.npz",
+    mnist=None,
+    units=(256,),
+    updates=5,
+    seeds=1,
+    trials=200,
+    methods=None,
+    output=None,
+):
+    """Prints the table of each set of images.
+
+    Args:
+        rule: A `LocalUpdateRule`.
+        names: Names of sets: those of `HELD_OUT`, and `CHOICES`.
+        letters: Path of a file of letters, rendered where there is none.
+        mnist: Path of a file of MNIST; None: it is skipped.
+        units: Sizes of the layers of base models.
+        updates: Number of updates by the rule.
+        seeds: Number of base models, whose accuracies are averaged.
+        trials: Number of trials of each entry.
+        methods: Names of methods; None: all.
+        output: Path of a file that gets a line of JSON for each entry.
+    """
+    settings = {"rule": rule, "units": tuple(units), "updates": updates}
+    methods = tuple(METHODS) if methods is None else methods
+    data = load_glyphs(letters)
+    for name in names:
+        side, load = HELD_OUT.get(name, (8, None))
+        choice = choice_set(data, side)
+        try:
+            held_out = load(mnist) if load else choice
+        except RecipeError as error:
+            print(f"{name}: skipped. {error}", file=sys.stderr)
+            continue
+        entries = []
+        for entry in rows(
+            choice, held_out, settings, range(seeds), methods, trials
+        ):
+            entries.append({"data": name, **entry})
+            if output:
+                with open(output, "a") as out:
+                    out.write(json.dumps(entries[-1]) + "\n")
+        print(f"{name}\n\n{table(entries)}\n", flush=True)
+
+
+def run_evaluate(settings):
+    """Prints the table of a rule, as the settings say.
+
+    Args:
+        settings: `EvaluateSettings`.
+    """
+    run = pathlib.Path(settings.run).expanduser()
+    letters = pathlib.Path(settings.letters or run / "glyphs.npz")
+    if not settings.letters and not letters.is_file():
+        letters = pathlib.Path("runs/rule/glyphs.npz")
+    source = run / "meta.keras" if (run / "meta.keras").is_file() else run
+    with told_to_the_user():
+        rule = load_rule(source if source.is_file() else settings.run)
+        load_glyphs(letters)
+    score(
+        rule,
+        settings.held_out,
+        letters,
+        settings.mnist,
+        settings.units,
+        settings.updates,
+        settings.seeds,
+        settings.trials,
+        output=settings.output,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -170,47 +246,50 @@ def main():
         default=["learned-rule-slim"],
         help="preset, .keras file, or .npz files whose mean is taken",
     )
-    parser.add_argument("--letters", default="runs/rule/glyphs.npz")
-    parser.add_argument("--mnist", help="an .npz file")
+    parser.add_argument(
+        "--letters",
+        default="runs/rule/glyphs.npz",
+        help="file of letters for choices, made where there is none",
+    )
+    parser.add_argument("--mnist", help="file of MNIST, an .npz")
     parser.add_argument(
         "--data",
         nargs="+",
         choices=[*HELD_OUT, CHOICES],
         default=list(HELD_OUT),
-        help="what is scored; letters are those held out for choices",
+        help="images that are scored; letters are those held out for choices",
     )
-    parser.add_argument("--units", type=int, nargs="+", default=[256])
-    parser.add_argument("--updates", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--out", help="a file that gets a line of JSON each")
-    given = parser.parse_args()
-    settings = {"rule": load_rule(*given.rule), "units": tuple(given.units)}
-    settings["updates"] = given.updates
-    data = load_glyphs(given.letters)
-    for name in given.data:
-        side, load = HELD_OUT.get(name, (8, None))
-        choice = choice_set(data, side)
-        try:
-            held_out = load(given.mnist) if load else choice
-        except RecipeError as error:
-            print(f"{name}: skipped. {error}", file=sys.stderr)
-            continue
-        entries = []
-        for entry in rows(
-            choice,
-            held_out,
-            settings,
-            range(given.seeds),
-            given.methods,
-            given.trials,
-        ):
-            entries.append({"data": name, **entry})
-            if given.out:
-                with open(given.out, "a") as out:
-                    out.write(json.dumps(entries[-1]) + "\n")
-        print(f"{name}\n\n{table(entries)}\n", flush=True)
+    parser.add_argument(
+        "--units",
+        type=int,
+        nargs="+",
+        default=[256],
+        help="sizes of the layers of base models",
+    )
+    parser.add_argument(
+        "--updates", type=int, default=5, help="number of updates by the rule"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="number of base models, whose accuracies are averaged",
+    )
+    parser.add_argument(
+        "--trials", type=int, default=200, help="number of trials of each entry"
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=list(METHODS),
+        choices=list(METHODS),
+        metavar="METHOD",
+        help=f"methods to compare: {'; '.join(METHODS)}",
+    )
+    parser.add_argument("--out", help="file that gets a line of JSON for each")
+    given = vars(parser.parse_args())
+    rule, output = load_rule(*given.pop("rule")), given.pop("out")
+    score(rule, given.pop("data"), output=output, **given)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Meta-training: fits a rule on letters, and goes on after a kill.
 
+python -m recipes fit learned_rule minutes=60
 python -m recipes.learned_rule.meta_train RUN --minutes 60
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 import keras_fivo as kf
 from recipes.learned_rule import glyphs, tasks
+from recipes.packages import require
 from recipes.storage import atomic_path, read_json
 
 RULE = dict(
@@ -43,6 +45,7 @@ MERGE = {
 }
 SHAPES = ((64, (96,), 1), (64, (64, 64), 1))
 PENALTY = 10.0
+UNROLLS = (6,)
 HORIZONS = (1, 3)
 
 
@@ -50,6 +53,7 @@ def load_glyphs(path):
     """Renders letters of the installed fonts once, and keeps them in a file."""
     path = pathlib.Path(path)
     if not path.is_file():
+        require("Rendering letters", "plots", "matplotlib", "PIL")
         data = glyphs.render()
         keep = glyphs.like_letters(data)
         with atomic_path(path) as partial, partial.open("wb") as file:
@@ -58,15 +62,19 @@ def load_glyphs(path):
         return {k: file[k] for k in file.files}
 
 
-def make_stream(data, groups, seed, num_updates, horizons=HORIZONS):
+def make_stream(
+    data, groups, seed, num_updates, horizons=HORIZONS, unrolls=UNROLLS
+):
     """Returns batches of letters, and of clusters in every seventh life.
 
     Args:
         data: As from `load_glyphs`.
         groups: Groups of base models.
-        seed: int.
-        num_updates: int. Number of batches.
+        seed: Seed of the tasks.
+        num_updates: Number of batches of an epoch.
         horizons: Fewest and most unrolls of the life of a base model.
+        unrolls: Numbers of updates of base models in an unroll, one of which
+            is drawn for each.
     """
     train, _ = tasks.split(data)
     letters = tasks.Glyphs({k: v[train] for k, v in data.items()})
@@ -74,7 +82,7 @@ def make_stream(data, groups, seed, num_updates, horizons=HORIZONS):
         groups,
         [(letters, 0.85), (tasks.Clusters(), 0.15)],
         num_updates,
-        unrolls=(6,),
+        unrolls=tuple(unrolls),
         horizons=tuple(horizons),
         batch_size=32,
         seed=seed,
@@ -97,21 +105,31 @@ def new_rule(merge=None):
     return rule
 
 
-def new_model(seed, first=None, shapes=SHAPES, penalty=PENALTY, merge=None):
+def new_model(
+    seed,
+    first=None,
+    shapes=SHAPES,
+    penalty=PENALTY,
+    merge=None,
+    estimator="backpropagation",
+):
     """Returns a meta-training that begins.
 
     Args:
-        seed: int.
+        seed: Seed of the rule and of base models.
         first: `.keras` file of another meta-training, whose rule this one
             begins with; None: `new_rule`.
         shapes: Inputs, units and number of base models of each shape.
-        penalty: That of the ridge regression.
+        penalty: Penalty of the ridge regression in the meta-objective.
         merge: As for `new_rule`.
+        estimator: Estimator of the gradient, as for `kf.MetaTraining`.
     """
     keras.utils.set_random_seed(seed)
     rule = keras.saving.load_model(first).rule if first else new_rule(merge)
     groups = [kf.TaskGroup(*shape) for shape in shapes]
-    return kf.MetaTraining(rule, groups, penalty=penalty, seed=seed)
+    return kf.MetaTraining(
+        rule, groups, penalty=penalty, estimator=estimator, seed=seed
+    )
 
 
 def train(
@@ -122,6 +140,8 @@ def train(
     num_updates=50,
     updates=None,
     horizons=HORIZONS,
+    unrolls=UNROLLS,
+    say=lambda row: None,
     **begin,
 ):
     """Trains until a number of minutes of processor time has gone.
@@ -129,15 +149,20 @@ def train(
     Args:
         run: Folder of the model, the log and the letters. What it holds is
             gone on with.
-        minutes: float. Of all calls together.
-        seed: int.
-        learning_rate: float. Of Adam.
-        num_updates: int. From one line of the log to the next.
-        updates: int. Number of updates, of all calls together, after which
+        minutes: Minutes of processor time, of all calls together.
+        seed: Seed of the rule, of base models and of tasks.
+        learning_rate: Learning rate of Adam.
+        num_updates: Number of updates from one line of the log to the next.
+        updates: Number of updates, of all calls together, after which
             training stops if it has not before; None: as many as there is
             time for.
         horizons: As for `make_stream`.
+        unrolls: As for `make_stream`.
+        say: Called with each line of the log, a dict.
         **begin: As for `new_model`, where the training begins.
+
+    Returns:
+        The number of updates of all calls together.
     """
     run = pathlib.Path(run)
     run.mkdir(parents=True, exist_ok=True)
@@ -155,7 +180,9 @@ def train(
         model.optimizer.build(model.trainable_variables)
         _write(model, file)
     start = int(model.optimizer.iterations)
-    stream = make_stream(data, model.groups, seed, num_updates, horizons)
+    stream = make_stream(
+        data, model.groups, seed, num_updates, horizons, unrolls
+    )
     begin = time.process_time()
     while used < minutes * 60 and (updates is None or start < updates):
         stream.start = start
@@ -173,6 +200,8 @@ def train(
         np.savez(
             run / f"rule_{row['updates']:06d}.npz", *model.rule.get_weights()
         )
+        say(row)
+    return start
 
 
 def _write(model, file):
@@ -185,11 +214,27 @@ def _write(model, file):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of the model and of its log")
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--updates", type=int, help="stop after so many")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--penalty", type=float, default=PENALTY)
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="largest number of minutes of processor time, of all calls",
+    )
+    parser.add_argument(
+        "--updates", type=int, help="largest number of updates of the rule"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the rule and of its tasks"
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-3, help="that of Adam"
+    )
+    parser.add_argument(
+        "--penalty",
+        type=float,
+        default=PENALTY,
+        help="penalty of the ridge regression in the meta-objective",
+    )
     parser.add_argument(
         "--units",
         type=int,

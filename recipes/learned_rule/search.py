@@ -109,24 +109,37 @@ def search(objective, tries, seed):
             yield number, loss, dict(weights)
 
 
+def run_search(run, tries, seed):
+    """Searches, and writes the best weights to `merge.json`.
+
+    Args:
+        run: Folder of the letters and of what is best.
+        tries: Number of tries after the first.
+        seed: Seed of the rule, of base models and of the tries.
+    """
+    run = pathlib.Path(run).expanduser()
+    data = load_glyphs(run / "glyphs.npz")
+    begin = time.process_time()
+    objective = Objective(data, seed)
+    print(f"the shipped rule began with {objective(MERGE):.4f}")
+    for number, loss, merge in search(objective, tries, seed):
+        write_json(run / "merge.json", merge)
+        rounded = {name: round(x, 1) for name, x in merge.items()}
+        print(f"try {number}: {loss:.4f} {rounded}", flush=True)
+    print(f"{time.process_time() - begin:.0f} seconds of processor time")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", help="folder of the letters and of what is best")
     parser.add_argument(
         "--tries", type=int, default=110, help="number of tries"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the rule and of the tries"
+    )
     given = parser.parse_args()
-    run = pathlib.Path(given.run)
-    data = load_glyphs(run / "glyphs.npz")
-    begin = time.process_time()
-    objective = Objective(data, given.seed)
-    print(f"the shipped rule began with {objective(MERGE):.4f}")
-    for number, loss, merge in search(objective, given.tries, given.seed):
-        write_json(run / "merge.json", merge)
-        rounded = {name: round(x, 1) for name, x in merge.items()}
-        print(f"try {number}: {loss:.4f} {rounded}", flush=True)
-    print(f"{time.process_time() - begin:.0f} seconds of processor time")
+    run_search(given.run, given.tries, given.seed)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 from recipes.errors import RecipeError, told_to_the_user
 from recipes.settings.program import choose_backend
+from recipes.storage import read_json
 from recipes.training.run_folder import RunFolder
 
 _METADATA = "metadata.json"
@@ -39,6 +40,21 @@ def find_preset(text: str) -> pathlib.Path | None:
         return shipped_folder() / text
     folder = pathlib.Path(text).expanduser()
     return folder if text and (folder / _METADATA).is_file() else None
+
+
+def class_of_preset(folder: pathlib.Path) -> str | None:
+    """Returns the name of the class of a preset's model; `None` if unknown.
+
+    Args:
+        folder: Folder that may be one of a preset.
+    """
+    path = folder / _METADATA
+    if not path.is_file():
+        return None
+    with told_to_the_user():
+        metadata = read_json(path, "the metadata of a preset", {})
+    name: str | None = metadata.get("class_name")
+    return name
 
 
 def record_of_preset(text: str) -> dict[str, Any]:
