@@ -63,16 +63,8 @@ class RecurrentCell(LatentCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(latent_dim, emission, proposal, twist, **kwargs)
-        units = self.latent_dim if units is None else units
-        self.units = check_count("units", units)
-        sizes = check_hidden_units(hidden_units)
-        self.hidden_units = [self.units] if sizes is None else sizes
-        self.data_encoding_dim, self.latent_encoding_dim = (
-            check_count(name, size or self.units)
-            for name, size in (
-                ("data_encoding_dim", data_encoding_dim),
-                ("latent_encoding_dim", latent_encoding_dim),
-            )
+        self._set_sizes(
+            units, hidden_units, data_encoding_dim, latent_encoding_dim
         )
         self.activation = keras.activations.get(activation)
         self.min_scale = float(min_scale)
@@ -96,6 +88,25 @@ class RecurrentCell(LatentCell):
         # For the configuration: None, False, or whether it is there.
         self.given = {name: x and True for name, x in given.items()}
         self._create_networks(recurrent, given)
+
+    def _set_sizes(
+        self,
+        units: int | None,
+        hidden_units: Sequence[int] | None,
+        data_encoding_dim: int | None,
+        latent_encoding_dim: int | None,
+    ) -> None:
+        """Keeps the sizes of the networks: those left open are of the RNN."""
+        units = self.latent_dim if units is None else units
+        self.units = check_count("units", units)
+        sizes = check_hidden_units(hidden_units)
+        self.hidden_units = [self.units] if sizes is None else sizes
+        self.data_encoding_dim = check_count(
+            "data_encoding_dim", data_encoding_dim or self.units
+        )
+        self.latent_encoding_dim = check_count(
+            "latent_encoding_dim", latent_encoding_dim or self.units
+        )
 
     def _create_networks(self, recurrent: Any, given: dict) -> None:
         options = {"activation": self.activation, "dtype": self.dtype_policy}
