@@ -65,6 +65,8 @@ class Recipe(Generic[Data]):
         name: Name of the recipe, and of its folder.
         data_sets: The data sets; the first is the usual one.
         sample_settings: What `sample` is told where nothing else is said.
+        gallery_settings: What `sample` is told for a gallery of presets; its
+            first picture and the sounds are shown. `None`: the same.
         sample_help: What the help of `sample` says.
         prepare_help: What the help of `prepare` says.
         choices: Values that a search may try, by setting.
@@ -84,6 +86,7 @@ class Recipe(Generic[Data]):
     name: ClassVar[str]
     data_sets: ClassVar[tuple[DataSet, ...]]
     sample_settings: ClassVar[SampleSettings] = SampleSettings()
+    gallery_settings: ClassVar[SampleSettings | None] = None
     sample_help: ClassVar[str] = "Continues the beginnings of sequences."
     evaluate_settings: ClassVar[Any] = EvaluateSettings()
     evaluate_help: ClassVar[str] = _EVALUATE

@@ -54,9 +54,10 @@ as it is.
   python -m recipes fit bach preset=presets/chorales learning_rate=1e-4"""
 _GALLERY = """\
 Writes gallery.md, a table of presets with what their cards say, and the
-pictures that are beside it.
+pictures and sounds that are beside it, which `draw=true` makes anew.
 
   python -m recipes gallery
+  python -m recipes gallery draw=true data_folder=DATA
   python -m recipes gallery presets=presets output=."""
 
 _FORECAST = """\

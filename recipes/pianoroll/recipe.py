@@ -60,6 +60,7 @@ class PianoRoll(Recipe[PianoRolls]):
         "be heard in its samples."
     )
     sample_settings: ClassVar[AnySampleSettings] = SampleSettings()
+    gallery_settings = sample_settings.changed(prefix_length=0)
     sample_help = """\
 Continues the beginnings of sequences of a split: the model reads each prefix
 with a particle filter and goes on from particles of its posterior. Writes

@@ -28,6 +28,11 @@ class GallerySettings(Settings):
     presets: FolderPath | None = None
     """Folder of the folders of presets. If it is not set, those that are
     shipped."""
+    draw: bool = False
+    """Whether pictures and sounds of all presets are made anew."""
+    data_folder: FolderPath | None = None
+    """Folder of files that data sets are read from, such as jsb.npz. What is
+    not there comes from its own source."""
     output: FolderPath = "docs"
-    """Folder that gallery.md is written into, beside the pictures in
-    gallery/."""
+    """Folder that gallery.md is written into, beside the pictures and sounds
+    in gallery/."""

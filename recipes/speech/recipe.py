@@ -81,6 +81,9 @@ class Speech(Recipe[SpeechData]):
     sample_settings = SampleSettings(
         num_prefixes=3, prefix_length=8, sample_length=24, num_samples=3
     )
+    gallery_settings = sample_settings.changed(
+        prefix_length=0, sample_length=18, num_samples=3
+    )
     sample_help = """\
 Makes sounds: samples from nothing, continuations of the beginnings of
 recordings, and one-step predictions, each step from the recording before it.

@@ -158,6 +158,21 @@ def test_a_table_of_presets_is_written_from_their_cards(made, tmp_path):
     assert "(gallery/mine.ogg)" in page
 
 
+def test_the_gallery_draws_and_plays_a_preset(made, tmp_path):
+    for module in ("matplotlib", "mido", "soundfile"):
+        pytest.importorskip(module)
+    shutil.copy(made / "songs.npz", tmp_path / "jsb.npz")
+    argv = ["gallery", f"presets={made / 'presets'}", "draw=true"]
+    argv += [f"data_folder={tmp_path}", f"output={tmp_path / 'docs'}"]
+    assert main(argv) == 0
+    gallery = tmp_path / "docs" / "gallery"
+    names = sorted(path.name for path in gallery.iterdir())
+    assert names == ["mine.ogg", "mine.png"]
+    assert (gallery / "mine.png").read_bytes().startswith(b"\x89PNG")
+    assert (gallery / "mine.ogg").read_bytes().startswith(b"OggS")
+    assert "(gallery/mine.ogg)" in (tmp_path / "docs/gallery.md").read_text()
+
+
 def test_presets_are_found_by_name_folder_and_not_otherwise(made):
     assert find_preset("tiny-vrnn") == shipped_folder() / "tiny-vrnn"
     mine = made / "presets" / "mine"
