@@ -60,7 +60,7 @@ class WorkSettings(Settings):
     """Number of sequences in the batch."""
     proposal: Proposal = "filtering"
     """Proposal of the cell."""
-    published: Literal["srnn_rolls", "srnn_speech"] | None = None
+    published: Literal["srnn_rolls", "srnn_speech", "vrnn_speech"] | None = None
     """Cell of Marino et al. (2018), trained by its ELBO on as many sequences
     and steps as there: it stands for `model`, `bounds` and all sizes."""
     num_iterations: Positive = 1

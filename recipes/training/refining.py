@@ -82,14 +82,19 @@ def networks_of(settings):
         "data_encoder": False,
         "latent_encoder": False,
         "learned_initial_state": True,
-        "transition": kf.NormalHead(
-            hidden_units=hidden,
-            activation=kf.clipped_leaky_relu,
-            min_scale=math.exp(-15 / 2),
-            max_scale=math.exp(5 / 2),
-            scale_form="log_variance",
-            scale_bias=0.0,
-            adaptive=False,
-            name="transition",
-        ),
+        "transition": clamped_transition(hidden, kf.clipped_leaky_relu),
     }
+
+
+def clamped_transition(hidden_units, activation):
+    """Returns the transition of the paper, of log-variances in [-15, 5]."""
+    return kf.NormalHead(
+        hidden_units=hidden_units,
+        activation=activation,
+        min_scale=math.exp(-15 / 2),
+        max_scale=math.exp(5 / 2),
+        scale_form="log_variance",
+        scale_bias=0.0,
+        adaptive=False,
+        name="transition",
+    )

@@ -142,4 +142,5 @@ def test_the_benchmark_has_cells_of_the_paper(name):
     assert proposal.update.gradient_scale == 1 / work["batch"]
     assert proposal.update.hidden_units == [1024, 1024]
     sizes = {"srnn_rolls": (100, 300), "srnn_speech": (256, 1024)}
+    sizes["vrnn_speech"] = (200, 2000)
     assert (cell.latent_dim, cell.units) == sizes[name]
