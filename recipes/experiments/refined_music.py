@@ -4,16 +4,14 @@
 """
 
 import itertools
-import pathlib
 import sys
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from recipes.experiments import tables
-from recipes.experiments.rows import Row, RowSettings, run_rows
+from recipes.experiments.rows import Row, RowSettings, row_of, run_rows
 from recipes.experiments.tables import DATA, Data
-from recipes.registry import recipe_of
 from recipes.settings.base import FolderPath, Positive
 from recipes.settings.common import Cell
 from recipes.settings.program import Program
@@ -132,36 +130,26 @@ def _row(
     seed: int,
 ) -> Row:
     paper = name in PUBLISHED
-    # What is usual has no place in the name of the folder.
+    # What is usual has no place in a name.
     parts = [data, name, *([] if paper or model == "vrnn" else [model])]
     parts += [] if paper or particles == 4 else [f"{particles}-particles"]
-    parts += [f"seed-{seed}"] if seed else []
-    folder = pathlib.Path(settings.output) / "-".join(parts)
-    given = {
-        "dropout": settings.dropout,
-        "learning_rate": settings.learning_rate,
-        # The paper's, which depends on the data.
-        "update": _update(data) if name.startswith("refined") else None,
-    }
-    fit = recipe_of(data).fit_settings(
-        data,
-        **_ROWS[name]
-        | {"model": model, "num_particles": particles}
-        | {key: value for key, value in given.items() if value is not None}
-        | settings.limits(),
-        transpose=settings.transpose,
-        kl_updates=(settings.kl_updates or None) if paper else None,
-        seed=seed,
-        data_path=tables.data_file(settings.data_folder, data),
-        run=str(folder),
-    )
+    given = _ROWS[name] | {"model": model, "num_particles": particles}
+    given["transpose"] = settings.transpose
+    given["data_path"] = tables.data_file(settings.data_folder, data)
+    if not paper:
+        given["kl_updates"] = None
+    if settings.dropout is not None:
+        given["dropout"] = settings.dropout
+    if name.startswith("refined"):
+        given["update"] = _update(data)
     theirs = PUBLISHED.get(name, (None,) * len(DATA))[DATA.index(data)]
     told = "" if theirs is None else str(theirs)
-    numbers = (str(particles), str(seed))
-    return Row(" ".join(parts), (data, name, model, *numbers, told), fit)
+    cells = (data, name, model, str(particles), str(seed), told)
+    return row_of(settings, parts, cells, seed, given)
 
 
 def _update(data: Data) -> str:
+    """Returns the update of the paper, which depends on the data."""
     large = data in ("musedata", "nottingham")
     return "highway" if large else "learned_sgd"
 

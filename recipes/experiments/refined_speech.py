@@ -4,11 +4,17 @@
 """
 
 import itertools
-import pathlib
 import sys
+import typing
 from typing import Any, ClassVar, Literal
 
-from recipes.experiments.rows import Row, RowSettings, negative_elbo, run_rows
+from recipes.experiments.rows import (
+    Row,
+    RowSettings,
+    negative_elbo,
+    row_of,
+    run_rows,
+)
 from recipes.registry import recipe_of
 from recipes.settings.base import (
     FilePath,
@@ -26,14 +32,7 @@ Name = Literal[
     "srnn-refined-1",
     "srnn-refined-2",
 ]
-NAMES: tuple[Name, ...] = (
-    "vrnn-baseline",
-    "vrnn-refined-1",
-    "vrnn-refined-2",
-    "srnn-baseline",
-    "srnn-refined-1",
-    "srnn-refined-2",
-)
+NAMES: tuple[Name, ...] = typing.get_args(Name)
 # Free energies of the paper on TIMIT, in nats per step of 200 samples.
 PUBLISHED = {
     "vrnn-baseline": "1,082",
@@ -100,25 +99,15 @@ def rows_of(settings: SpeechSettings) -> list[Row]:
 
 def _row(settings: SpeechSettings, name: Name, seed: int) -> Row:
     model, kind, *iterations = name.split("-")
-    recipe = recipe_of(settings.data)
-    usual = recipe.fit_settings(settings.data)
-    refined: dict[str, Any] = {}
+    given = _ELBO | {"model": model, "data_path": settings.data_path}
     if kind == "refined":
-        refined = _REFINED | _UPDATES[model]
-        refined["num_iterations"] = int(iterations[0])
-        refined["gradient_scale"] = 1 / usual.batch_size
-        refined["objective"] = settings.objective
-    folder = f"{settings.data}-{name}" + (f"-seed-{seed}" if seed else "")
-    fit = usual.changed(
-        **_ELBO | refined | settings.limits(),
-        model=model,
-        kl_updates=settings.kl_updates or None,
-        learning_rate=settings.learning_rate or usual.learning_rate,
-        seed=seed,
-        data_path=settings.data_path,
-        run=str(pathlib.Path(settings.output) / folder),
-    )
-    return Row(folder, (name, str(seed), PUBLISHED.get(name, "")), fit)
+        usual = recipe_of(settings.data).fit_settings(settings.data)
+        given |= _REFINED | _UPDATES[model]
+        given["num_iterations"] = int(iterations[0])
+        given["gradient_scale"] = 1 / usual.batch_size
+        given["objective"] = settings.objective
+    cells = (name, str(seed), PUBLISHED.get(name, ""))
+    return row_of(settings, (settings.data, name), cells, seed, given)
 
 
 PROGRAM = Program(

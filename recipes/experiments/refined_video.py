@@ -8,7 +8,13 @@ import pathlib
 import sys
 from typing import Any, ClassVar, Literal
 
-from recipes.experiments.rows import Row, RowSettings, negative_elbo, run_rows
+from recipes.experiments.rows import (
+    Row,
+    RowSettings,
+    negative_elbo,
+    row_of,
+    run_rows,
+)
 from recipes.registry import recipe_of
 from recipes.settings.base import (
     FilePath,
@@ -100,20 +106,12 @@ def rows_of(settings: VideoSettings) -> list[Row]:
 
 
 def _row(settings: VideoSettings, name: Name, seed: int) -> Row:
-    usual = recipe_of("moving_digits").fit_settings("moving_digits")
-    refined = {"objective": settings.objective} if _ROWS[name] else {}
-    folder = f"moving_digits-{name}" + (f"-seed-{seed}" if seed else "")
-    fit = usual.changed(
-        **_SIZES | _ROWS[name] | refined | settings.limits(),
-        side=settings.side,
-        num_frames=settings.num_frames,
-        kl_updates=settings.kl_updates or None,
-        learning_rate=settings.learning_rate or usual.learning_rate,
-        seed=seed,
-        data_path=settings.data_path,
-        run=str(pathlib.Path(settings.output) / folder),
-    )
-    return Row(folder, (name, str(seed), PUBLISHED.get(name, "")), fit)
+    given = _SIZES | _ROWS[name]
+    given |= {"objective": settings.objective} if _ROWS[name] else {}
+    given["side"], given["num_frames"] = settings.side, settings.num_frames
+    given["data_path"] = settings.data_path
+    cells = (name, str(seed), PUBLISHED.get(name, ""))
+    return row_of(settings, ("moving_digits", name), cells, seed, given)
 
 
 PROGRAM = Program(

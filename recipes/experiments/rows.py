@@ -1,10 +1,12 @@
 """Tables whose rows are trainings: each trained, tested and printed."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from recipes.experiments import tables
+from recipes.registry import recipe_of
 from recipes.settings.base import (
     FolderPath,
     Natural,
@@ -49,6 +51,7 @@ class RowSettings(Settings):
         return {
             "updates": self.updates,
             "cpu_minutes": self.cpu_minutes,
+            "kl_updates": self.kl_updates or None,
             "schedule": "cosine",
             "patience": self.updates,
             "validate_every": self.validate_every,
@@ -69,6 +72,36 @@ class Row:
     name: str
     cells: tuple[str, ...]
     fit: FitSettings
+
+
+def row_of(
+    settings: RowSettings,
+    parts: Sequence[str],
+    cells: Sequence[str],
+    seed: int,
+    given: Mapping[str, Any],
+) -> Row:
+    """Returns a row of a table.
+
+    Args:
+        settings: Those of the table.
+        parts: Name of the data set, and what tells the row from others, of
+            which the names of the row and of its folder are made.
+        cells: The first cells of the row.
+        seed: Seed of the training.
+        given: What `fit` is told beside what the settings of the table say.
+    """
+    # What is usual has no place in a name.
+    parts = [*parts, *([f"seed-{seed}"] if seed else [])]
+    usual = recipe_of(parts[0]).fit_settings(parts[0])
+    rate = given.get("learning_rate", usual.learning_rate)
+    own = {
+        "learning_rate": settings.learning_rate or rate,
+        "seed": seed,
+        "run": str(pathlib.Path(settings.output) / "-".join(parts)),
+    }
+    fit = usual.changed(**settings.limits() | dict(given) | own)
+    return Row(" ".join(parts), tuple(cells), fit)
 
 
 def run_rows(
