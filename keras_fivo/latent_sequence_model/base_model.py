@@ -160,7 +160,8 @@ class BaseModel(FromPresets, backend.Trainer, keras.Model):
     _NOISE = ("seed_generator", "filter_seed_generator")
 
     presets = builtin_presets("LatentSequenceModel")
-    """Metadata of the presets that are shipped with the library, by name."""
+    """What there is to know of the presets that are shipped with the library,
+    by name: their `description`, `bounds` and more."""
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -11,6 +11,7 @@ CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
 CARD = "README.md"
+EVALUATION = "evaluation-test.json"
 
 # Prefix of a handle: the library that fetches it, its function, the extra.
 _HUBS = {
@@ -22,14 +23,28 @@ _HUBS = {
 def builtin_presets(class_name: str) -> dict[str, dict]:
     """Returns the metadata of the shipped presets of a class, by name.
 
+    Each has the `description` of its card, and in `bounds` what the weights
+    reach on the test split where that was scored, in nats per step.
+
     Args:
         class_name: Name of the model's class, as in `"LatentSequenceModel"`.
     """
     found = {}
     for folder in sorted(SHIPPED.glob("*/")):
         metadata = json.loads((folder / METADATA).read_text("utf-8"))
-        if metadata["class_name"] == class_name:
-            found[folder.name] = metadata
+        if metadata["class_name"] != class_name:
+            continue
+        found[folder.name] = metadata
+        # A header between two lines, a title, and then the description.
+        card = (folder / CARD).read_text("utf-8")
+        paragraphs = card.partition("\n# ")[2].split("\n\n")
+        metadata["description"] = paragraphs[1].replace("\n", " ")
+        if (folder / EVALUATION).is_file():
+            rows = json.loads((folder / EVALUATION).read_text("utf-8"))
+            metadata["bounds"] = {
+                name: row["bound_per_step"]
+                for name, row in rows["bounds"].items()
+            }
     return found
 
 

@@ -30,11 +30,14 @@ def test_a_shipped_preset_is_whole(name):
     for file, known in metadata["sha256"].items():
         assert digest(folder / file) == known
     card = (folder / "README.md").read_text("utf-8")
+    assert f"\n{metadata['description']}\n" in card
+    assert "Trained with" in metadata["description"]
     content = json.loads((folder / "evaluation-test.json").read_text("utf-8"))
     for words in (f'from_preset("{name}")', "Licence: ", "## Limits", "Seed "):
         assert words in card
     for bound in ("elbo", "iwae", "fivo"):
         row = content["bounds"][bound]
+        assert metadata["bounds"][bound] == row["bound_per_step"]
         assert f"| {row['bound_per_step']:.3f} | " in card
         assert f" | {row['kl_per_step']:.3f} |" in card
     # No path of the machine that trained it.
