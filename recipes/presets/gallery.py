@@ -17,12 +17,12 @@ _HEAD = """\
 # Gallery
 
 Trained models by name: `kf.LatentSequenceModel.from_preset(NAME)` loads one
-offline, on any backend; `kf.LatentSequenceModel.presets` tells of each, and what
-it reaches. `python -m recipes evaluate NAME` prints its numbers,
-`sample NAME` samples from it, `fit DATA preset=NAME` goes on with its weights.
-Each has a model card, the `README.md` in its folder. This page is written by
-`python -m recipes gallery`, from the cards; with `draw=true` the pictures and
-sounds are made anew.
+offline, on any backend; `kf.LatentSequenceModel.presets` tells of each, and
+what it reaches. `python -m recipes evaluate NAME` prints its numbers, `sample
+NAME` samples from it, `fit DATA preset=NAME` goes on with its weights. Each has
+a model card, the `README.md` in its folder. This page is written by `python -m
+recipes gallery`, from the cards; with `draw=true` the pictures and sounds are
+made anew.
 
 | name | data | weights | KiB | trained with | test, nats per step | KL |
 |---|---|---|---|---|---|---|
