@@ -137,7 +137,11 @@ def check_state(state: Any, expected: dict) -> None:
 
 
 def check_continuation(
-    cell: LatentCell, state: dict, data: dict, nan_is_missing: bool
+    cell: LatentCell,
+    state: dict,
+    data: dict,
+    nan_is_missing: bool,
+    counted: bool = False,
 ) -> None:
     """Refuses steps that cannot follow those of a state.
 
@@ -146,14 +150,17 @@ def check_continuation(
         state: The `state` of an earlier result.
         data: Inputs of the next steps; see `prepare_inputs`.
         nan_is_missing: Whether NaN stands for a missing entry.
+        counted: Whether no steps are known to have been left out.
 
     Raises:
         ValueError: If a mask left out steps of a sequence that goes on, which
             were missing, or padding; or if there are weights for fewer steps.
     """
-    left_out = keras.ops.convert_to_numpy(state["left_out"])
     parts = [x for x in (cell.proposal, cell.twist) if x is not None]
     limits = [x.max_steps for x in parts if x.max_steps is not None]
+    if counted and not limits:
+        return
+    left_out = keras.ops.convert_to_numpy(state["left_out"])
     if not left_out.any() and not limits:
         return
     lengths = lengths_of(as_arrays(data), nan_is_missing)

@@ -190,11 +190,27 @@ class LatentSequenceModel(GeneratingModel):
         check_shapes(data, self.cell, self._checked_static(data))
         if all(isinstance(x, np.ndarray) for x in data.values()):
             check_values(data, self.cell, self.nan_is_missing)
-        result = self._filter(data, self.evaluation_bound, noise, state)
+        # Streaming reads no value back: where the last step left a state, all
+        # of its steps were counted.
+        left_out = None if state is None else state.get("left_out")
+        counted = left_out is not None and left_out is self._none_left_out
+        bound = self.evaluation_bound
+        result = self._filter(data, bound, noise, state, counted)
+        told = isinstance(observation, dict) and "lengths" in observation
+        self._none_left_out = None if told else result.state["left_out"]
         return result.state, result
 
+    _none_left_out: Any = None
+    """The tensor that tells, of the state after the last `step`, that none of
+    its steps were left out."""
+
     def _filter(
-        self, data: dict, bound: Bound, noise: dict | None, state: dict | None
+        self,
+        data: dict,
+        bound: Bound,
+        noise: dict | None,
+        state: dict | None,
+        counted: bool = False,
     ) -> FilterResult:
         batch, num_steps = data["observations"].shape[:2]
         key = key_of(bound)
@@ -207,7 +223,9 @@ class LatentSequenceModel(GeneratingModel):
                 lambda: forms(bound.initial_state(self.cell, batch)),
             )
             check_state(state, expected)
-            check_continuation(self.cell, state, data, self.nan_is_missing)
+            check_continuation(
+                self.cell, state, data, self.nan_is_missing, counted
+            )
 
         def run(data: dict, noise: dict | None, state: dict | None) -> dict:
             result = filter_sequences(

@@ -83,6 +83,27 @@ def test_steps_give_the_same_as_the_whole():
         np.testing.assert_allclose(a, b, 1e-5, 1e-5)
 
 
+def test_a_streamed_step_reads_nothing_back_and_serializes_nothing(
+    monkeypatch,
+):
+    made = model(evaluation_bound=BOUNDS["FIVO"])
+    x = keras.ops.convert_to_tensor(data(controls=False)["observations"])
+    state, _ = made.step(x[:, 0])
+    state, _ = made.step(x[:, 1], state)
+
+    def refused(*arguments, **options):
+        raise AssertionError("a round trip")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keras.ops, "convert_to_numpy", refused)
+        patched.setattr(keras.saving, "serialize_keras_object", refused)
+        _, result = made.step(x[:, 2], state)
+        # The state of another stream is looked into.
+        with pytest.raises(AssertionError, match="a round trip"):
+            made.step(x[:, 2], {**state, "left_out": state["left_out"] + 0})
+    assert np.isfinite(numpy(result.log_evidence)).all()
+
+
 def test_a_saved_state_goes_on_where_it_was(tmp_path):
     made = model(evaluation_bound=BOUNDS["FIVO"])
     sequences = {"observations": data(controls=False)["observations"]}
