@@ -107,3 +107,14 @@ class Configurable:
     def from_config(cls, config: dict) -> Any:
         """Rebuilds the object."""
         return cls(**config)
+
+
+class BuiltByOwner:
+    """A layer that its owner builds, or that its constructor does.
+
+    Keras builds others from the shapes in a file, before it loads weights.
+    """
+
+    def get_build_config(self) -> None:
+        """Returns nothing to build from."""
+        return None

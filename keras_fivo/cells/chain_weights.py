@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo.linear_gaussian import LinearGaussian
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.types import Tensor
 
 NAMES = (
@@ -55,7 +56,7 @@ def _check_names(names: Any, argument: str) -> None:
         )
 
 
-class ChainWeights(keras.layers.Layer):
+class ChainWeights(BuiltByOwner, keras.layers.Layer):
     """Weights of a linear Gaussian model, by step.
 
     Covariances are kept as Cholesky factors, whose diagonal is a softplus
@@ -102,10 +103,6 @@ class ChainWeights(keras.layers.Layer):
                     )
                 continue
             self._add(name, shape, given.get(name))
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the cell builds its weights."""
-        return None
 
     def _add(self, name: str, shape: tuple, value: Any) -> None:
         initializer: Any = "zeros"

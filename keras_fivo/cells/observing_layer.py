@@ -5,11 +5,12 @@ from typing import Any
 
 import keras
 
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks import check_entries
 from keras_fivo.types import Shape, Tensor
 
 
-class ObservingLayer(keras.layers.Layer):
+class ObservingLayer(BuiltByOwner, keras.layers.Layer):
     """A layer built for observations, which it centres and scales.
 
     A subclass has a head, or None, as `emission`, a twist, or None, as
@@ -58,10 +59,6 @@ class ObservingLayer(keras.layers.Layer):
 
     def build_parts(self, observation_dim: int, control_dim: int) -> None:
         """Creates the weights of the networks; overridden by cells."""
-
-    def get_build_config(self) -> Any:
-        """Returns nothing: the model builds its cell."""
-        return None
 
     def standardize(self, observations: Tensor) -> Tensor:
         """Returns observations as networks read them: centred, then scaled."""

@@ -8,11 +8,12 @@ from keras import ops
 
 from keras_fivo.checks import check_count, check_hidden_units
 from keras_fivo.distributions import Distribution
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks import Network, Projected
 from keras_fivo.types import Shape, Tensor
 
 
-class Head(keras.layers.Layer):
+class Head(BuiltByOwner, keras.layers.Layer):
     """A network whose outputs are the parameters of a distribution.
 
     A subclass says how many outputs each entry of an event takes
@@ -90,10 +91,6 @@ class Head(keras.layers.Layer):
             autocast=False,
             dtype="float32",
         )
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its heads."""
-        return None
 
     @property
     def output_dim(self) -> int:

@@ -17,14 +17,14 @@ from keras_fivo.learned_rules.task_groups import (
     check_batches,
     checked_groups,
 )
-from keras_fivo.lookup import typed
+from keras_fivo.lookup import BuiltByOwner, typed
 from keras_fivo.types import Tensor
 
 ESTIMATORS = ("backpropagation", "evolution")
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class MetaTraining(backend.Trainer, keras.Model):
+class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
     """Trains a rule by what its base models come to be good for.
 
     A step of `fit` goes on with the training of every base model for some
@@ -282,10 +282,6 @@ class MetaTraining(backend.Trainer, keras.Model):
             "seed": self.seed,
         }
         return {**super().get_config(), **config}
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the constructor builds the model."""
-        return None
 
 
 def choose(condition: Tensor, new: Tensor, old: Tensor) -> Tensor:

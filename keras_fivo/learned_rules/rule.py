@@ -21,6 +21,7 @@ from keras_fivo.learned_rules.blocks import (
     HiddenBlock,
 )
 from keras_fivo.learned_rules.terms import KernelChange
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.types import Tensor
 
 
@@ -41,7 +42,7 @@ class Change(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class LocalUpdateRule(keras.layers.Layer):
+class LocalUpdateRule(BuiltByOwner, keras.layers.Layer):
     """Trains a base model without labels, by what each unit knows.
 
     The same small network sits in every unit of every layer. It reads the
@@ -286,10 +287,6 @@ class LocalUpdateRule(keras.layers.Layer):
         names += ["identical_updates", "learning_rate"]
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the constructor builds the rule."""
-        return None
 
 
 def _by_unit(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Tensor
 
@@ -111,7 +112,7 @@ class _Block(keras.layers.Layer):
         return x
 
 
-class FrameEncoder(keras.layers.Layer):
+class FrameEncoder(BuiltByOwner, keras.layers.Layer):
     """Encodes frames: blocks of convolutions, halved in size after each.
 
     A last dense layer reads all positions, and ends in a tanh.
@@ -175,10 +176,6 @@ class FrameEncoder(keras.layers.Layer):
         check_entries("The encoder of frames", size, self.dense.units)
         self.dense.build((None, size))
 
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its networks."""
-        return None
-
     def call(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Encodes frames `(rows, height, width, channels)`.
 
@@ -195,7 +192,7 @@ class FrameEncoder(keras.layers.Layer):
         return self.dense(x), skips
 
 
-class FrameDecoder(keras.layers.Layer):
+class FrameDecoder(BuiltByOwner, keras.layers.Layer):
     """Turns vectors into frames: a `FrameEncoder` the other way round.
 
     A dense layer gives the smallest positions; before each block the size is
@@ -254,10 +251,6 @@ class FrameDecoder(keras.layers.Layer):
             block.build((None, *positions, read))
             channels = block.filters[-1]
         self.last.build((None, *positions, channels))
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its networks."""
-        return None
 
     def call(self, vectors: Tensor, skips: Sequence[Tensor] = ()) -> Tensor:
         """Decodes vectors `(rows, size)`.

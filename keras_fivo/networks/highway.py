@@ -8,12 +8,13 @@ from keras import ops
 
 from keras_fivo import backend
 from keras_fivo.checks import check_units
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class HighwayNetwork(keras.layers.Layer):
+class HighwayNetwork(BuiltByOwner, keras.layers.Layer):
     """Layers of `g * x + (1 - g) * activation(W x + b)`, with a gate g.
 
     The gate is a sigmoid of a linear layer of its own. Where the size
@@ -57,10 +58,6 @@ class HighwayNetwork(keras.layers.Layer):
         )
         layer.build((None, fan_in))
         return layer
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its networks."""
-        return None
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns the output `(..., units[-1])` for `(..., input_dim)`."""

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_fivo import backend
 from keras_fivo.checks import check_units
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Tensor
 
@@ -17,7 +18,7 @@ Projected = dict[tuple[int, ...], Tensor]
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class Network(keras.layers.Layer):
+class Network(BuiltByOwner, keras.layers.Layer):
     """Dense layers over the concatenation of several inputs.
 
     The product of the first kernel with inputs that are known before a loop
@@ -55,10 +56,6 @@ class Network(keras.layers.Layer):
             if not layer.built:
                 layer.build((None, fan_in))
             fan_in = layer.units
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its networks."""
-        return None
 
     @property
     def output_dim(self) -> int:
@@ -137,16 +134,12 @@ def _is_projected(inputs: Sequence[Tensor | Projected]) -> bool:
     return isinstance(inputs[-1], dict)
 
 
-class Identity(keras.layers.Layer):
+class Identity(BuiltByOwner, keras.layers.Layer):
     """Stands where a network could, and gives its one input as it is."""
 
     def build(self, input_dims: Sequence[int]) -> None:
         """Takes the size of the input."""
         (self.output_dim,) = (int(size) for size in input_dims)
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its networks."""
-        return None
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Returns the input, `(..., size)`, in the compute dtype."""

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks.sizes import check_entries
 from keras_fivo.types import Nested, Tensor
 
@@ -33,7 +34,7 @@ def _refuse_dropout(cell: Any) -> None:
 
 
 @keras.saving.register_keras_serializable(package="keras_fivo")
-class Recurrence(keras.layers.Layer):
+class Recurrence(BuiltByOwner, keras.layers.Layer):
     """Any Keras RNN cell, with the inputs known before the loop projected.
 
     For `keras.layers.LSTMCell` the product of the kernel with what depends
@@ -79,10 +80,6 @@ class Recurrence(keras.layers.Layer):
         check_entries("The RNN cell", max(input_dim, gates // 4), gates)
         if not self.cell.built:
             self.cell.build((None, input_dim))
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the owner builds its recurrences."""
-        return None
 
     def initial_state(self, rows: int) -> Nested:
         """Returns the cell's initial states, nested `(rows, ...)`."""

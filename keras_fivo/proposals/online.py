@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.proposals.refinable import linear_term, stacked
 from keras_fivo.types import Tensor
 
 
-class OnlineAdam(keras.layers.Layer):
+class OnlineAdam(BuiltByOwner, keras.layers.Layer):
     """Adam as a function of its state, which a scan can carry.
 
     The state is a dict of the `weights` that move, their moments `first` and
@@ -61,10 +62,6 @@ class OnlineAdam(keras.layers.Layer):
             autocast=False,
             dtype="float32",
         )
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the proposal builds its optimizer."""
-        return None
 
     def start(self, variables: Sequence[keras.Variable], rate: Any) -> dict:
         """Returns the state before a scan.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_fivo.distributions import Distribution
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Shape, Tensor
 
@@ -26,7 +27,7 @@ class Refinement(NamedTuple):
     learner: Nested = None
 
 
-class Proposal(keras.layers.Layer):
+class Proposal(BuiltByOwner, keras.layers.Layer):
     """Says where the latent of the next step is drawn from.
 
     Before the loop, `look_ahead` computes what depends on observations
@@ -145,7 +146,3 @@ class Proposal(keras.layers.Layer):
             f"{type(self).__name__} must implement `refine`: it declares "
             "noise of its own."
         )
-
-    def get_build_config(self) -> Any:
-        """Returns nothing: the cell builds its proposal."""
-        return None

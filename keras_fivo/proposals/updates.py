@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_fivo import backend
 from keras_fivo.checks import check_hidden_units, check_positive
-from keras_fivo.lookup import find
+from keras_fivo.lookup import BuiltByOwner, find
 from keras_fivo.networks import HighwayNetwork
 from keras_fivo.proposals.refinable import Refinable
 from keras_fivo.types import Tensor
@@ -18,7 +18,7 @@ _SMALL = 1e-7  # that of the published code
 _SOURCES = ("observation", "encoding")
 
 
-class Update(keras.layers.Layer):
+class Update(BuiltByOwner, keras.layers.Layer):
     """One refinement of a Normal by the gradient of its free energy.
 
     A subclass creates its weights in `build`, and gives `step`.
@@ -55,10 +55,6 @@ class Update(keras.layers.Layer):
             observation_dim: Size of what it reads of the observation.
             hidden_units: Hidden sizes, where the constructor left them open.
         """
-
-    def get_build_config(self) -> None:
-        """Returns nothing: the proposal builds its update."""
-        return None
 
     def call(
         self, now: Refinable, gradient: Refinable, seen: Tensor | None = None

@@ -7,13 +7,14 @@ import keras
 from keras import ops
 
 from keras_fivo.checks import check_count
+from keras_fivo.lookup import BuiltByOwner
 from keras_fivo.networks import Sizes
 from keras_fivo.types import Nested, Tensor
 
 OBJECTIVES = ("density_ratio", "temporal_difference", "bound")
 
 
-class Twist(keras.layers.Layer):
+class Twist(BuiltByOwner, keras.layers.Layer):
     """A positive factor r(x_t+1:T | z_t, ...) on the target of a filter.
 
     After step t the particles stand for p(z_1:t | x_1:t) r_t instead of
@@ -53,10 +54,6 @@ class Twist(keras.layers.Layer):
 
     def build(self, sizes: Sizes) -> None:
         """Creates the weights, if there are any."""
-
-    def get_build_config(self) -> Any:
-        """Returns nothing: the cell builds its twist."""
-        return None
 
     def adapt(self, mean: Any, deviation: Any = None) -> None:
         """Takes biases from the mean of the data, NumPy `(features,)`."""
