@@ -16,9 +16,9 @@ class RemoteFile:
     """A file on the network whose content is known.
 
     Attributes:
-        url: str.
+        url: Address of the file.
         sha256: str. The hexadecimal digest of the content.
-        size: int. Bytes.
+        size: Number of its bytes.
     """
 
     url: str

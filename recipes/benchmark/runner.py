@@ -21,7 +21,7 @@ class Worker:
     """A process that measures one workload on one backend.
 
     Args:
-        backend: str.
+        backend: Name of the backend of Keras.
         workload: Dict, as `recipes.benchmark.workload.Workload`.
         settings: `BenchmarkSettings`.
     """

@@ -18,18 +18,18 @@ class Workload:
 
     Attributes:
         model: str. Name of the cell.
-        bound: str.
-        num_particles: int.
-        units: int. Of all layers, and of the latent.
-        features: int.
-        steps: int.
-        batch: int.
-        proposal: str.
-        jit_compile: bool.
+        bound: Name of the bound.
+        num_particles: Number of particles.
+        units: int. Size of all layers, and of the latent.
+        features: Number of features.
+        steps: Number of steps.
+        batch: Number of sequences.
+        proposal: Name of the proposal.
+        jit_compile: Whether the step is compiled.
         published: str or None. Name of a cell of `recipes.benchmark.published`
             that stands for the model and its sizes.
-        num_iterations: int. Refinements of it.
-        online: bool. Whether these learn after each time step.
+        num_iterations: int. Number of refinements of the proposal.
+        online: bool. Whether refinements learn after each time step.
     """
 
     model: str

@@ -14,7 +14,7 @@ class PaddingSummary:
     """What padding costs in one epoch.
 
     Attributes:
-        num_batches: int.
+        num_batches: Number of batches.
         num_sequences: int. After cutting into chunks.
         boundaries: Tuple of the lengths that are padded to.
         real_steps: int. Steps of the sequences.

@@ -29,10 +29,10 @@ class Gap:
 
     Attributes:
         bound: str. `"elbo"`, `"iwae"` or `"fivo"`.
-        proposal: str.
-        num_particles: int.
-        mean: float. Of log evidence - bound over sequences, in nats.
-        error: float. Its standard error, in nats.
+        proposal: Name of the proposal.
+        num_particles: Number of particles.
+        mean: float. Mean of log evidence - bound over sequences, in nats.
+        error: float. Standard error of that mean, in nats.
         rounding: float. What float32 may add to the mean, in nats.
     """
 
@@ -64,7 +64,7 @@ def trained_model(chains, bound, proposal, settings):
     Args:
         chains: `Chains`.
         bound: str. What it is trained with.
-        proposal: str.
+        proposal: Name of the proposal.
         settings: `recipes.experiments.gaps.GapSettings`.
 
     Returns:
@@ -118,8 +118,8 @@ def measure(model, bound, proposal, observations, exact, settings):
 
     Args:
         model: As from `trained_model`.
-        bound: str.
-        proposal: str.
+        bound: Name of the bound.
+        proposal: Name of the proposal.
         observations: `(sequences, steps, 1)`.
         exact: Their log evidence, as from `exact_values`.
         settings: `recipes.experiments.gaps.GapSettings`.

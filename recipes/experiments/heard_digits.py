@@ -159,7 +159,7 @@ def classifier_of(train: tuple, valid: tuple) -> Any:
 
     Args:
         train: Features, and the digits or `_NO_DIGIT`.
-        valid: Likewise.
+        valid: Features and digits to choose the penalty by.
     """
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.pipeline import make_pipeline

@@ -32,9 +32,9 @@ def draw_chain(
         prefix_length: int. Steps that the forecast is given.
         mask: Bool `(steps,)`, True = observed. Default: all are.
         num_particles: int. Default: 32.
-        num_samples: int. Of forecasts. Default: 200.
-        lag: int. Of fixed-lag smoothing. Default: 3.
-        seed: int. Of the noise. Default: 0.
+        num_samples: Number of samples of a forecast. Default: 200.
+        lag: Number of later steps of fixed-lag smoothing. Default: 3.
+        seed: Seed of the noise. Default: 0.
 
     Returns:
         The samples of the forecast, `(num_samples, steps - prefix_length)`.

@@ -34,8 +34,8 @@ def filtering(model, batch, num_particles, seed=0):
     Args:
         model: `keras_fivo.LatentSequenceModel` of a one-dimensional chain.
         batch: Observations of one sequence, as for the model.
-        num_particles: int.
-        seed: int. Of the noise.
+        num_particles: Number of particles.
+        seed: Seed of the noise.
 
     Returns:
         Two `Band`: of the particles, and exact.
@@ -68,9 +68,9 @@ def smoothing(model, batch, method, num_particles, lag=None, seed=0):
         model: As for `filtering`.
         batch: As for `filtering`.
         method: str. As for `keras_fivo.LatentSequenceModel.smooth`.
-        num_particles: int.
-        lag: int. Of `"fixed_lag"`.
-        seed: int. Of the noise.
+        num_particles: Number of particles.
+        lag: Number of later steps that `"fixed_lag"` looks at.
+        seed: Seed of the noise.
 
     Returns:
         A `Band`, and sampled latents `(samples, steps)`: whole paths but for
@@ -98,9 +98,9 @@ def forecast(model, batch, num_steps, num_samples, num_particles, seed=0):
         model: As for `filtering`.
         batch: As for `filtering`.
         num_steps: int. Steps to forecast.
-        num_samples: int.
-        num_particles: int. That read the sequence.
-        seed: int. Of the noise.
+        num_samples: Number of samples.
+        num_particles: Number of particles that read the sequence.
+        seed: Seed of the noise.
 
     Returns:
         Two `Band`, of the samples and exact, and the samples `(samples,
@@ -133,9 +133,9 @@ def prior(model, num_steps, num_samples, seed=0):
 
     Args:
         model: As for `filtering`.
-        num_steps: int.
-        num_samples: int.
-        seed: int. Of the noise.
+        num_steps: Number of steps.
+        num_samples: Number of samples.
+        seed: Seed of the noise.
 
     Returns:
         As `forecast`.

@@ -92,7 +92,7 @@ def search(objective, tries, seed):
     Args:
         objective: Function of weights, with their `names`.
         tries: Number of tries after the first.
-        seed: int.
+        seed: Seed of the tries.
 
     Yields:
         The number of the try, its objective and its weights by term.

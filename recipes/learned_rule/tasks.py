@@ -91,7 +91,7 @@ class TaskStream(keras.utils.PyDataset):
             which is drawn for each.
         horizons: Least and most batches that a base model lives.
         batch_size: Number of unlabelled examples in an update.
-        seed: int.
+        seed: Seed of tasks and of what is drawn of them.
         start: Number of batches that were seen before. An attribute of that
             name may be set between epochs.
     """

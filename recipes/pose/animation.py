@@ -24,7 +24,7 @@ def write_animation(path, columns, frames_per_second, y_down=False):
         path: Path of the GIF file, which appears whole or not at all.
         columns: List of lists of `Strip`: one above the other in a column,
             where all see the same place.
-        frames_per_second: float.
+        frames_per_second: Number of frames per second.
         y_down: bool. Whether y grows downward. Default: `False`.
 
     Raises:

@@ -48,7 +48,7 @@ def place_joints(swing, raise_, steps):
         raise_: The same about the axis from back to front: what hangs down
             is raised to the side, left joints to the left and right ones to
             the right.
-        steps: int.
+        steps: Number of steps.
 
     Returns:
         Array `(steps, 32, 3)` in metres: forward, left, up from the hips.

@@ -18,7 +18,7 @@ class Strip:
     Args:
         steps: Array `(steps, 64)`.
         prefix_length: int. Steps that were given to the model.
-        title: str.
+        title: Title above the strip.
         recorded: bool. Whether what follows the prefix is data, and not a
             sample. Default: `False`.
     """

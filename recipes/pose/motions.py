@@ -23,7 +23,7 @@ def move(generator, motion, steps):
     Args:
         generator: `numpy.random.Generator`.
         motion: str. One of `MOTIONS`.
-        steps: int.
+        steps: Number of steps of the motion.
 
     Returns:
         Array `(steps, 32, 3)`, in metres: forward, left, up.

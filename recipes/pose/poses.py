@@ -83,7 +83,7 @@ def check_sequences(sequences, where, num_features):
     Args:
         sequences: List of arrays `(steps, num_features)`.
         where: str. What error messages call the list.
-        num_features: int.
+        num_features: Number of features.
     """
     if len(sequences) == 0:
         raise ValueError(

@@ -12,7 +12,7 @@ def white_noise(data, split):
 
     Args:
         data: Has `split(name)`, sequences of normalised steps.
-        split: str.
+        split: Name of the split.
 
     Returns:
         float. Nats per step, of the density of the normalised data.
@@ -27,7 +27,7 @@ def linear_prediction(data, split, order=16):
 
     Args:
         data: Has `split(name)`, sequences of normalised steps.
-        split: str.
+        split: Name of the split.
         order: int. How many samples are looked at. Default: 16.
 
     Returns:

@@ -25,9 +25,9 @@ def to_steps(samples, mean, deviation, samples_per_step):
 
     Args:
         samples: Array `(samples,)`.
-        mean: float.
-        deviation: float.
-        samples_per_step: int.
+        mean: Mean of the samples of the train split.
+        deviation: Standard deviation of the samples of the train split.
+        samples_per_step: Number of samples of a step.
 
     Returns:
         float32 array `(steps, samples_per_step)`. What the last step lacks is
@@ -174,7 +174,7 @@ class Clips(collections.abc.Sequence):
 
     Args:
         source: `Recordings`.
-        split: str.
+        split: Name of the split.
         clip_steps: int. Steps of a clip, or `None` for whole recordings.
 
     Attributes:

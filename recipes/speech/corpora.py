@@ -51,7 +51,7 @@ def shuffle(items, seed):
     the same seed; the numbers of `random.random` are still the same.
 
     Args:
-        items: List.
+        items: List to shuffle.
         seed: int. As of `random.seed`.
     """
     generator = random.Random(seed)
@@ -67,7 +67,7 @@ def timit(root, valid_fraction, seed):
         root: Path of the folder that holds `TIMIT`.
         valid_fraction: float. The share of train that becomes valid, rounded
             down.
-        seed: int.
+        seed: Seed of the split.
     """
     root = pathlib.Path(root)
     found = {
@@ -97,7 +97,7 @@ def spoken_digits(path, valid_fraction, seed):
             of an `.npz` with `samples`, `offsets`, `take`, `sample_rate`,
             `labels`, `speakers` and `speaker_names`.
         valid_fraction: float. The share of the other takes that becomes valid.
-        seed: int.
+        seed: Seed of the split.
     """
     path = pathlib.Path(path)
     if path.suffix == ".npz":
@@ -125,7 +125,7 @@ def folder(path, rule, settings):
     """Finds any folder of recordings.
 
     Args:
-        path: Path.
+        path: Path of the file.
         rule: str. `"random"`, `"speaker"`, `"folder"` or `"list"`.
         settings: `PrepareSpeechSettings`.
     """
@@ -161,7 +161,7 @@ def hold_out(splits, fractions, seed, group_of=None):
         splits: Dict from split to list of `Source`.
         fractions: Dict from split to its share of the groups; at least one
             group is moved.
-        seed: int.
+        seed: Seed of the split.
         group_of: Function from the name of a recording to its group. Default:
             each recording is a group.
 

@@ -74,7 +74,7 @@ def writing(path):
     """Opens an HDF5 file to be written; it appears once all went well.
 
     Args:
-        path: Path.
+        path: Path of the file.
 
     Yields:
         `(file, disk)`: an `h5py.File` and its `Disk`, whose `check` the block

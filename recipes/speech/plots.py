@@ -15,7 +15,7 @@ class Sound:
     """A sound in a picture.
 
     Attributes:
-        title: str.
+        title: Title above the sound.
         steps: Array, of any shape: its samples, one after the other.
         given: int. How many steps (in a picture: samples) at the beginning
             are of a recording. Default: 0.

@@ -18,7 +18,7 @@ class Recording:
 
     Attributes:
         rate: int. Samples per second.
-        num_samples: int.
+        num_samples: Number of samples.
         blocks: Function of no arguments that gives an iterator of int16
             arrays `(samples,)`, each of `BLOCK` samples at most.
     """
@@ -33,8 +33,8 @@ def check_sizes(name, num_channels, num_samples):
 
     Args:
         name: What the recording is called.
-        num_channels: int.
-        num_samples: int.
+        num_channels: Number of channels.
+        num_samples: Number of samples.
     """
     if num_channels != 1:
         raise FileError(
@@ -49,7 +49,7 @@ def check_rate(name, rate):
 
     Args:
         name: What has this rate.
-        rate: int.
+        rate: Number of samples per second.
     """
     if not 1 <= rate <= MAX_RATE:
         raise FileError(

@@ -58,7 +58,7 @@ def predict_steps(model, steps, num_particles, seed):
         model: A built `keras_fivo.LatentSequenceModel`.
         steps: float32 `(steps, features)`.
         num_particles: int. Particles that filter the steps before.
-        seed: int.
+        seed: Seed of the noise.
 
     Returns:
         `(means, quantiles)`: float32 `(steps - 1, features)`, the predictive

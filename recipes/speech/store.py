@@ -72,7 +72,7 @@ class Writer:
 
         Args:
             split: str. One of `SPLITS`.
-            name: str.
+            name: Name of the recording.
             blocks: Iterable of int16 arrays `(samples,)`.
 
         Raises:

@@ -48,7 +48,8 @@ class TFRecordSpeech(Recordings):
     Args:
         path: Path of a folder that holds `train`, `valid` and `test`, or
             `train.tfrecord` and so on; not all need be there.
-        samples_per_step: int. Of files without `speech.json`. Default: 200.
+        samples_per_step: Number of samples of a step of files without
+            `speech.json`. Default: 200.
 
     Attributes:
         path: `pathlib.Path`.

@@ -26,12 +26,12 @@ class Progress:
 
     Attributes:
         epoch: int. Epochs that are complete.
-        updates: int.
-        seconds: float. By the clock, over all sessions, without compilation.
-        cpu_seconds: float. Of the processor, likewise.
+        updates: Number of updates so far.
+        seconds: float. Time by the clock of all sessions, less compilation.
+        cpu_seconds: float. Processor time, likewise.
         best: float or None. Best validation bound, in nats per step.
         best_epoch: int. Epochs after which it was reached.
-        best_updates: int.
+        best_updates: Number of updates after which it was reached.
         wait: int. Validations since then.
         skipped_updates: int. Updates whose gradient was not finite.
         stopped_by: str. What ended training; empty while it goes on.

@@ -19,7 +19,7 @@ def build_bound(name, num_particles, settings):
 
     Args:
         name: str. `"elbo"`, `"iwae"` or `"fivo"`.
-        num_particles: int.
+        num_particles: Number of particles.
         settings: Has `scheme`, `criterion`, `ess_fraction`, `temperature`,
             `analytic_kl`.
 

@@ -32,7 +32,7 @@ def make_tuner(algorithm, hypermodel, folder, settings, max_epochs):
     Args:
         algorithm: str. `"random"`, `"bayesian"` or `"hyperband"`.
         hypermodel: `keras_tuner.HyperModel` with `progress`.
-        folder: Path.
+        folder: Path of the folder.
         settings: Has `trials` and `seed`.
         max_epochs: int. Epochs of the longest trial of Hyperband.
     """
