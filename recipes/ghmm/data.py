@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from recipes.data.splits import SPLITS
 from recipes.settings.base import Positive, PositiveFloat, Settings
 
-SPLITS = ("train", "valid", "test")
 _TRANSITIONS = {"standard": lambda latent: latent, "round": np.round}
 _OBSERVATIONS = {
     "standard": lambda latent: latent,

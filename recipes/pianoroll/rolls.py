@@ -7,9 +7,9 @@ import itertools
 
 import numpy as np
 
+from recipes.data.splits import SPLITS, Splits
 from recipes.errors import FileError
 
-SPLITS = ("train", "valid", "test")
 LOWEST_NOTE = 21  # A0, the first key of a piano, as a MIDI number
 HIGHEST_NOTE = 108  # C8, the last one
 NUM_NOTES = HIGHEST_NOTE - LOWEST_NOTE + 1
@@ -18,7 +18,7 @@ _MAX_NOTES = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
-class PianoRolls:
+class PianoRolls(Splits):
     """A data set of polyphonic music, in three splits.
 
     Each sequence is a uint8 array `(steps, 88)` of zeros and ones; column i is
@@ -63,15 +63,6 @@ class PianoRolls:
                 found.update(str(roll.shape).encode())
                 found.update(np.packbits(roll).tobytes())
         return found.hexdigest()[:16]
-
-    def split(self, name):
-        """Returns the sequences of the split of this name."""
-        if name not in SPLITS:
-            raise ValueError(
-                f"A split is one of {', '.join(SPLITS)}. "
-                f"Received: split={name!r}."
-            )
-        return getattr(self, name)
 
 
 def check_rolls(rolls, where):

@@ -6,13 +6,12 @@ import hashlib
 
 import numpy as np
 
+from recipes.data.splits import SPLITS, Splits
 from recipes.pose.skeleton import NUM_FEATURES
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclasses.dataclass(frozen=True)
-class Poses:
+class Poses(Splits):
     """A data set of poses, in three splits.
 
     Each sequence is a float32 array `(steps, 64)`: 32 x values, then 32 y
@@ -57,15 +56,6 @@ class Poses:
         """Mean and standard deviation of the train split; float64 `(64,)`."""
         steps = np.concatenate(self.train).astype("float64")
         return steps.mean(axis=0), steps.std(axis=0)
-
-    def split(self, name):
-        """Returns the sequences of the split of this name."""
-        if name not in SPLITS:
-            raise ValueError(
-                f"A split is one of {', '.join(SPLITS)}. "
-                f"Received: split={name!r}."
-            )
-        return getattr(self, name)
 
     def digest(self):
         """Returns what tells this data set from another."""

@@ -14,9 +14,10 @@ Samples are in 16-bit units, as recorded; who reads them normalises them.
 import h5py
 import numpy as np
 
+from recipes.data.splits import SPLITS as SPLITS
+
 FORMAT = "keras_fivo speech"
 VERSION = 1
-SPLITS = ("train", "valid", "test")
 _CHUNK = 2**15  # samples of a chunk on the disk, 64 KiB
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from recipes.data.splits import SPLITS as SPLITS
 from recipes.errors import RecipeError
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
