@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
-# Its tests import no Keras: `make test` runs them once.
-PLAIN = REPOSITORY / "tests" / "recipes" / "plain"
+# Tests that import no Keras: `make test` runs them once.
+PLAIN = (
+    REPOSITORY / "tests" / "recipes" / "plain",
+    REPOSITORY / "tests" / "test_architecture.py",
+)
 
 # All must be set before anything imports a framework.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -48,7 +51,7 @@ def pytest_ignore_collect(collection_path, config):
     chosen = config.getoption("plain")
     if not chosen or collection_path.is_dir():
         return None
-    if collection_path.is_relative_to(PLAIN):
+    if any(collection_path.is_relative_to(path) for path in PLAIN):
         return chosen == "skip" or None
     return chosen == "only" or None
 
@@ -72,9 +75,12 @@ def pytest_report_header(config):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _graphs_run_as_they_are():
+def _graphs_run_as_they_are(request):
     """TensorFlow takes longer to optimize a graph than a test to run it."""
-    if os.environ["KERAS_BACKEND"] == "tensorflow":
+    if (
+        os.environ["KERAS_BACKEND"] == "tensorflow"
+        and request.config.getoption("plain") != "only"
+    ):
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options(
