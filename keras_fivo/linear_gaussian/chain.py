@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
+from keras_fivo.axes import time_first
 from keras_fivo.types import Tensor
 
 
@@ -126,7 +127,7 @@ def by_time(value: Tensor, rank: int, num_steps: int) -> Tensor:
     elif extra == 1:
         value = ops.expand_dims(value, 1)
     else:
-        value = ops.swapaxes(value, 0, 1)
+        value = time_first(value)
     entries = int(value.shape[0])
     if num_steps > entries:
         last = value[-1:]

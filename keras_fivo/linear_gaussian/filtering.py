@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import time_first
 from keras_fivo.linear_gaussian.linear_algebra import (
     absorb,
     diagonal,
@@ -37,7 +38,7 @@ def observed_entries(
     observations = ops.where(
         observed, observations, ops.zeros_like(observations)
     )
-    return ops.swapaxes(observations, 0, 1), ops.swapaxes(observed, 0, 1)
+    return time_first(observations), time_first(observed)
 
 
 def filter_steps(steps: dict, observations: Tensor, observed: Tensor) -> dict:

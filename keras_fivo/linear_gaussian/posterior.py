@@ -6,6 +6,7 @@ from functools import cached_property
 import keras
 from keras import ops
 
+from keras_fivo.axes import batch_first, time_first
 from keras_fivo.linear_gaussian.chain import LinearGaussian
 from keras_fivo.linear_gaussian.filtering import filter_steps, observed_entries
 from keras_fivo.linear_gaussian.linear_algebra import square
@@ -91,7 +92,7 @@ class Posterior:
         increments = found["log_evidence_increments"]
         return KalmanResult(
             log_evidence=ops.sum(increments, axis=0),
-            **{name: ops.swapaxes(x, 0, 1) for name, x in found.items()},
+            **{name: batch_first(x) for name, x in found.items()},
         )
 
     def smoothed(self) -> KalmanSmoothingResult:
@@ -100,8 +101,8 @@ class Posterior:
         increments = self._found["log_evidence_increments"]
         return KalmanSmoothingResult(
             log_evidence=ops.sum(increments, axis=0),
-            means=ops.swapaxes(means, 0, 1),
-            covariances=ops.swapaxes(square(roots), 0, 1),
+            means=batch_first(means),
+            covariances=batch_first(square(roots)),
         )
 
     def sample(self, noise: Tensor) -> Tensor:
@@ -114,9 +115,9 @@ class Posterior:
             Latents, of the shape of the noise.
         """
         noise = ops.convert_to_tensor(noise, keras.config.floatx())
-        noise = ops.swapaxes(noise, 0, 1)
+        noise = time_first(noise)
         latents = sample_steps(self._found, self._back, noise)
-        return ops.swapaxes(latents, 0, 1)
+        return batch_first(latents)
 
 
 def kalman_filter(

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_fivo import backend
+from keras_fivo.axes import batch_first, time_first
 from keras_fivo.linear_gaussian.chain import LinearGaussian
 from keras_fivo.linear_gaussian.filtering import filter_steps, observed_entries
 from keras_fivo.linear_gaussian.linear_algebra import (
@@ -46,7 +47,10 @@ def sample_prior(
     Returns:
         Latents and observations, of the shapes of their noises.
     """
-    latent_noise, emission_noise = _time_first(latent_noise, emission_noise)
+    latent_noise, emission_noise = (
+        time_first(ops.convert_to_tensor(x, keras.config.floatx()))
+        for x in (latent_noise, emission_noise)
+    )
     steps = model.steps(int(latent_noise.shape[0]))
     noise = each_times(steps["transition_factor"], latent_noise)
 
@@ -62,7 +66,7 @@ def sample_prior(
         + ops.expand_dims(steps["emission_offset"], 2)
         + each_times(steps["emission_factor"], emission_noise)
     )
-    return ops.swapaxes(latents, 0, 1), ops.swapaxes(observations, 0, 1)
+    return batch_first(latents), batch_first(observations)
 
 
 def forecast(
@@ -108,7 +112,7 @@ def forecast(
         )
         shape = (num_steps, batch) + (1,) * (len(x.shape) - 2)
         chosen = ops.take_along_axis(wide, ops.reshape(index, shape), axis=0)
-        return ops.swapaxes(chosen, 0, 1)
+        return batch_first(chosen)
 
     means, roots = found["means"], found["roots"]
     matrix = steps["emission_matrix"]
@@ -121,10 +125,3 @@ def forecast(
         means=own(matvec(matrix, means) + steps["emission_offset"]),
         covariances=own(observation_covariances),
     )
-
-
-def _time_first(*noises: Tensor) -> list[Tensor]:
-    return [
-        ops.swapaxes(ops.convert_to_tensor(x, keras.config.floatx()), 0, 1)
-        for x in noises
-    ]
