@@ -88,7 +88,8 @@ def run(settings: VideoSettings) -> None:
     recipe = recipe_of("moving_digits")
     for row in rows if settings.train else ():
         samples = pathlib.Path(row.fit.folder).expanduser() / "samples"
-        if not samples.is_dir():
+        # What is written last.
+        if not (samples / "frames.gif").is_file():
             from recipes.training.trained import run_sample
 
             half = settings.num_frames // 2

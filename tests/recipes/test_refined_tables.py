@@ -44,7 +44,10 @@ def asked(monkeypatch):
 
     def run_sample(settings):
         asked["sample"].append(settings)
-        (pathlib.Path(settings.run) / "samples").mkdir()
+        samples = pathlib.Path(settings.run) / "samples"
+        samples.mkdir(exist_ok=True)
+        if len(asked["sample"]) > 1:  # the first one is cut off
+            (samples / "frames.gif").write_bytes(b"")
 
     monkeypatch.setattr(fitting, "run_fit", run_fit)
     monkeypatch.setattr(evaluation, "run_evaluate", run_evaluate)
@@ -128,8 +131,11 @@ def test_a_row_of_video_is_one_command(asked, tmp_path, capsys):
     assert (fit.bound, fit.cpu_minutes, fit.side) == ("elbo", 60, 32)
     assert "| refined-1 | 1 | 11,714 | 8.250 | " in capsys.readouterr().out
     assert [one.prefix_length for one in asked["sample"]] == [6, 6]
-    assert refined_video.PROGRAM.main(argv) == 0
-    assert len(asked["sample"]) == len(asked["evaluate"]) == 2
+    for _ in range(2):
+        assert refined_video.PROGRAM.main(argv) == 0
+    runs = [pathlib.Path(one.run).name for one in asked["sample"]]
+    assert runs[::2] == ["moving_digits-baseline-seed-1"] * 2
+    assert len(runs) == 3 and len(asked["evaluate"]) == 2
 
 
 @pytest.mark.parametrize("table", TABLES)
