@@ -77,6 +77,8 @@ class SpeechSettings(RowSettings):
     """Number of updates of a run."""
     cpu_minutes: PositiveFloat | None = 30.0
     """Largest number of minutes of processor time of a run."""
+    num_particles: Positive = 16
+    """Number of particles in testing."""
     output: FolderPath = "runs/refined-speech"
     """Folder of the runs, a folder each, and of table.md."""
 
