@@ -27,7 +27,7 @@ _COUNT = 0
 
 
 def linear(parts: Sequence[Part], bias: Any = None) -> Tensor:
-    """Sums products of rows with parts of kernels, and a bias.
+    """Sum of products of rows with parts of kernels, and a bias.
 
     Inside a scan this declares one product, if the kernels and the bias are
     variables, which the step of the scan must not assign.
@@ -70,7 +70,7 @@ class _Weight:
 
     @classmethod
     def joined(cls, parts: Sequence[Part], dtype: Any) -> "_Weight":
-        """Joins the rows of kernels that parts of a product read."""
+        """The rows of kernels that parts of a product read."""
         spans: list[tuple] = []
         for rows, kernel, start in parts:
             end = start + int(rows.shape[-1])
@@ -86,7 +86,7 @@ class _Weight:
         return (str(self.dtype), *spans)
 
     def read(self) -> Tensor:
-        """Returns the tensor."""
+        """The tensor."""
         taken = [
             ops.cast(
                 x if (start, end) == (0, x.shape[0]) else x[start:end],
@@ -105,12 +105,12 @@ def plainly() -> Iterator[None]:
 
 
 def lifts() -> bool:
-    """Tells whether a scan lifts its products: not where it runs plainly."""
+    """Whether a scan lifts its products: not where it runs plainly."""
     return _ACTIVE.get() is not _PLAIN and differentiates()
 
 
 def in_step() -> bool:
-    """Tells whether this is a step of a scan that notes or lifts products."""
+    """Whether this is the step of a scan, which notes or lifts products."""
     return isinstance(_ACTIVE.get(), Products)
 
 
@@ -122,14 +122,8 @@ def without_gradients() -> Iterator[None]:
 
 
 def differentiates() -> bool:
-    """Tells whether what is computed now may be differentiated."""
+    """Whether what is computed now may be differentiated."""
     return _GRADIENTS.get()
-
-
-def count_lifted(number: int) -> None:
-    """Adds to `lifted_products`."""
-    global _COUNT
-    _COUNT += number
 
 
 def lifted_products() -> int:
@@ -184,7 +178,7 @@ class Products:
         self._run: _Run | None = None
 
     def noting(self, step: Callable) -> Callable:
-        """Returns the same step, to be called once: that finds products."""
+        """The same step; to be called once, which finds the products."""
 
         def run(carry: Nested, now: Nested) -> tuple[Nested, Nested]:
             self.calls, self._weights, self._run = [], {}, None
@@ -198,11 +192,11 @@ class Products:
         return run
 
     def values(self) -> list[Tensor]:
-        """Returns kernels and biases of products, as these read them."""
+        """The kernels and biases that products read, as they read them."""
         return [weight.read() for weight in self._weights.values()]
 
     def lifted(self, step: Callable) -> Callable:
-        """Returns the step as a function `(values, slots, carry, now)`.
+        """The step as a function `(values, slots, carry, now)`.
 
         Values are as from `values`, slots zeros of the shapes of `calls`, or
         None. It returns the carry, the outputs, and the rows that products
@@ -223,7 +217,7 @@ class Products:
         return run
 
     def product(self, rows: Tensor, weights: list[_Weight]) -> Tensor:
-        """Computes one product of the step that runs.
+        """One product of the step that runs.
 
         Args:
             rows: `(..., inputs)`.
@@ -255,13 +249,14 @@ class Products:
         return self._multiply(rows, values, slot)
 
     def gradients(self, rows: list, slots: list) -> list[Tensor | None]:
-        """Forms the gradients of `values`, from all steps at once.
+        """Gradients of `values`, from all steps at once.
 
         Args:
             rows: `(time, ..., inputs)`, what products read, as in `reads`.
             slots: `(time, ..., outputs)`, gradients of what each gave.
         """
-        count_lifted(len(self.calls))
+        global _COUNT
+        _COUNT += len(self.calls)
         totals: list = [None] * len(self._weights)
         for call, slot in zip(self.calls, slots, strict=True):
             # (time, ..., size) -> (time * ..., size)
@@ -290,7 +285,7 @@ class _Run:
 
 
 def multiply(rows: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Any:
-    """Returns `rows @ kernel + bias`."""
+    """`rows @ kernel + bias`."""
     product = ops.matmul(rows, kernel)
     return product if bias is None else product + bias
 

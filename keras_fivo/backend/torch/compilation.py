@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import fx
 
-from keras_fivo.backend.torch.simplify import value_of
+from keras_fivo.backend.torch.graphs import value_of
 
 
 class CompilationFailed(Exception):  # noqa: N818 - never reaches users
@@ -26,22 +26,23 @@ def decompositions() -> dict:
         return select_decomp_table()
 
 
-def compile_graph(module: fx.GraphModule) -> Callable:
-    """Returns the module's function, compiled for the shapes of its trace.
+def compile_graph(module: fx.GraphModule, constants: range) -> Callable:
+    """The module's function, compiled for the shapes it was traced with.
 
     Its results lie in memory row by row, and its arguments must too, but
-    for those that are constants: these lie as they were traced.
+    for some.
 
     Args:
         module: Of ATen operators; changed.
+        constants: Places of the arguments that lie as they were traced.
 
     Raises:
         CompilationFailed: For instance where there is no C++ compiler.
     """
     graph = module.graph
     examples = [
-        value_of(x) if "constant" in x.meta else value_of(x).contiguous()
-        for x in graph.find_nodes(op="placeholder")
+        value_of(x) if i in constants else value_of(x).contiguous()
+        for i, x in enumerate(graph.find_nodes(op="placeholder"))
     ]
     _lay_out(graph)
     module.recompile()

@@ -12,7 +12,7 @@ _MODE: contextvars.ContextVar[str] = contextvars.ContextVar(
 
 
 def current() -> str:
-    """Returns `plain`, `traced` or `compiled`."""
+    """`plain`, `traced` or `compiled`."""
     return _MODE.get()
 
 

@@ -1,16 +1,16 @@
-"""The graph of a recorded step and its pull-back."""
+"""The graphs of a recorded step: forward, backward, and what stays apart."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from keras_fivo.backend.torch.products import Product, replay
 from keras_fivo.backend.torch.recorder import Untraceable
 from keras_fivo.backend.torch.recording import Recording
-from keras_fivo.backend.torch.simplify import simplify
+
+_aten = torch.ops.aten
+OPERATOR = type(_aten.add.Tensor)
 
 
 @dataclass(frozen=True)
@@ -22,28 +22,21 @@ class Sizes:
         inputs: Inputs of one step.
         captured: Tensors from outside.
         outputs: Outputs of one step.
-        rows: Tensors that products read, which leave with the outputs.
     """
 
     carry: int
     inputs: int
     captured: int
     outputs: int
-    rows: int
-
-    @property
-    def varying(self) -> int:
-        """Arguments of a step that are its own."""
-        return self.carry + self.inputs
 
     @property
     def taken(self) -> int:
         """Arguments of a step."""
-        return self.varying + self.captured
+        return self.carry + self.inputs + self.captured
 
     @property
     def given(self) -> int:
-        """Results of a step, but for the rows."""
+        """Results of a step."""
         return self.carry + self.outputs
 
 
@@ -52,8 +45,8 @@ class Joint:
     """A step and its pull-back in one graph of ATen operators.
 
     The graph takes the step's arguments, then the gradients of the results
-    in `pulled`; it gives the step's results and rows, then the gradients of
-    the arguments in `wanted`, and of what the products gave, or None.
+    in `pulled`; it gives the step's results, then the gradient of each
+    argument, or None.
     """
 
     module: fx.GraphModule
@@ -62,119 +55,171 @@ class Joint:
     wanted: list[int]
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Which gradients a step passes on.
+
+    Attributes:
+        wanted: Arguments that have a gradient.
+        results: For each result that has a gradient, by its index, the
+            arguments that the gradient goes to.
+    """
+
+    wanted: list[int]
+    results: dict[int, set]
+
+    def pulled(self, given: set, carry: int) -> tuple:
+        """Results whose gradients take part, where the last ones are given.
+
+        Args:
+            given: Results of the scan with a gradient.
+            carry: Number of tensors in the carry.
+        """
+        found: set = set()
+        waiting = [i for i in given if i in self.results]
+        while waiting:
+            i = waiting.pop()
+            if i not in found:
+                found.add(i)
+                ends = (j for j in self.results[i] if j < carry)
+                waiting.extend(j for j in ends if j in self.results)
+        return tuple(sorted(found))
+
+
+def reach_of(recording: Recording, sizes: Sizes, examples: list) -> Reach:
+    """Runs a step and its gradients to see where they go.
+
+    The carry of the first step may need none where that of later ones does.
+    """
+    wanted = [x.requires_grad for x in examples]
+    while True:
+        leaves = [
+            x.detach().requires_grad_(want)
+            for x, want in zip(examples, wanted, strict=True)
+        ]
+        results = _run(recording, sizes, leaves)
+        grown = list(wanted)
+        for i in range(sizes.carry):
+            grown[i] = wanted[i] or results[i].requires_grad
+        if grown == wanted:
+            break
+        wanted = grown
+    indices = [i for i, want in enumerate(wanted) if want]
+    reached = {}
+    for i, result in enumerate(results):
+        if result.requires_grad:
+            found = torch.autograd.grad(
+                result,
+                [leaves[j] for j in indices],
+                torch.zeros_like(result),
+                retain_graph=True,
+                allow_unused=True,
+            )
+            pairs = zip(indices, found, strict=True)
+            reached[i] = {j for j, x in pairs if x is not None}
+    return Reach(indices, reached)
+
+
+def zeros_of(description: tuple) -> torch.Tensor:
+    """A tensor of this shape, dtype and device."""
+    shape, dtype, device = description
+    return torch.zeros(shape, dtype=dtype, device=device)
+
+
+def _run(recording: Recording, sizes: Sizes, arguments: list) -> list:
+    split = sizes.carry + sizes.inputs
+    return recording.replay(arguments[:split], arguments[split:])
+
+
 def trace(
     recording: Recording,
-    products: dict[int, Product | None],
+    sizes: Sizes,
+    arguments: list,
+    wanted: list[int],
+    pulled: list[int],
     decompositions: dict | None = None,
 ) -> Joint:
-    """Traces a recorded step, and its pull-back.
+    """Traces a recorded step and its pull-back.
 
     Args:
         recording: The step.
-        products: Those whose weights it reads as constants.
+        sizes: Its sizes.
+        arguments: Of its arguments the shapes, dtypes and devices.
+        wanted: Arguments whose gradients are asked for.
+        pulled: Results whose gradients will be given.
         decompositions: Operators to express by others.
-
-    Raises:
-        Untraceable: If PyTorch cannot trace it.
     """
-    examples = [*recording.inputs, *recording.captured]
-    differentiates = torch.is_grad_enabled() and any(
-        x.requires_grad for x in examples
-    )
-    number = sum(x is not None for x in products.values())
-    sizes = _sizes(recording, number if differentiates else 0)
-    # The first carry may need no gradient where later ones do.
-    wanted = [
-        i
-        for i, x in enumerate(examples)
-        if differentiates
-        and (x.is_floating_point() if i < sizes.carry else x.requires_grad)
-    ]
-
-    def run(tensors: Sequence[torch.Tensor]) -> tuple[list, list, list]:
-        split = sizes.varying
-        leaves, read = _leaves(tensors, wanted, split)
-        inputs, captured = read[:split], read[split:]
-        with torch.set_grad_enabled(differentiates):
-            results, rows, given = replay(recording, products, inputs, captured)
-        return leaves, [*results, *rows] if differentiates else results, given
 
     def joint(*tensors: torch.Tensor) -> tuple:
-        leaves, results, given = run(tensors[: sizes.taken])
-        if not pulled:
-            return tuple(results)
-        found = torch.autograd.grad(
-            [results[i] for i in pulled],
-            [*(leaves[i] for i in wanted), *given],
-            tensors[sizes.taken :],
-            allow_unused=True,
-        )
-        return (*results, *found)
+        tangents = tensors[sizes.taken :]
+        leaves = [x.detach() for x in tensors[: sizes.taken]]
+        for i in wanted:
+            leaves[i].requires_grad_()
+        with torch.set_grad_enabled(bool(pulled) or recording.differentiates):
+            results = _run(recording, sizes, leaves)
+        gradients: list = [None] * sizes.taken
+        if pulled:
+            found = torch.autograd.grad(
+                [results[i] for i in pulled],
+                [leaves[i] for i in wanted],
+                tangents,
+                allow_unused=True,
+            )
+            for i, gradient in zip(wanted, found, strict=True):
+                gradients[i] = gradient
+        return (*results, *gradients)
 
-    inputs = [x.detach().contiguous() for x in examples]
+    shapes = [recording.results[i] for i in pulled]
+    inputs = [zeros_of(x) for x in (*arguments, *shapes)]
     try:
-        results = run(inputs)[1][: sizes.given]
-        pulled = [i for i, x in enumerate(results) if x.requires_grad]
-        pulled = pulled if differentiates else []
-        inputs += [results[i].detach().contiguous() for i in pulled]
-        module = _pure(joint, inputs, decompositions)
+        module = make_fx(joint, tracing_mode="fake")(*inputs)
+        # PyTorch's own formulas of gradients write into their temporaries.
+        pure = torch.func.functionalize(module)
+        with torch.no_grad():
+            module = make_fx(pure, decompositions, tracing_mode="fake")(*inputs)
     except Exception as error:
         raise Untraceable(f"cannot be traced ({error})") from error
-    reached = _drop_nothing(module.graph, sizes.given + sizes.rows, len(wanted))
-    return Joint(module, sizes, pulled, [wanted[i] for i in reached])
+    _clean(module.graph)
+    _check(module.graph)
+    return Joint(module, sizes, pulled, wanted)
 
 
-def _pure(
-    function: Callable, inputs: list, decompositions: dict | None
-) -> fx.GraphModule:
-    """Traces a function as a graph of operators that change no tensor."""
-    module = make_fx(function, tracing_mode="fake")(*inputs)
-    # PyTorch's own formulas of gradients write into their temporaries.
-    pure = torch.func.functionalize(module)
-    with torch.no_grad():
-        module = make_fx(pure, decompositions, tracing_mode="fake")(*inputs)
-    simplify(module.graph)
-    for node in module.graph.nodes:
-        schema = getattr(node.target, "_schema", None)
-        if schema is not None and schema.is_mutable:
+def _clean(graph: fx.Graph) -> None:
+    """Drops calls that only rename a tensor, and calls without users."""
+    for node in list(graph.nodes):
+        if node.op == "call_function" and _is_identity(node):
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
+def value_of(node: fx.Node) -> torch.Tensor:
+    """A fake tensor: shape, dtype and device of a traced node."""
+    return node.meta["val"]
+
+
+_SAME_SHAPE = {
+    _aten.view.default,
+    _aten._unsafe_view.default,
+    _aten.expand.default,
+}
+
+
+def _is_identity(node: fx.Node) -> bool:
+    if node.target in (_aten.detach.default, _aten.alias.default):
+        return True
+    if node.target in _SAME_SHAPE and isinstance(node.args[0], fx.Node):
+        before, after = value_of(node.args[0]), value_of(node)
+        return before.shape == after.shape
+    return False
+
+
+def _check(graph: fx.Graph) -> None:
+    """Refuses what a graph of pure functions cannot hold."""
+    for node in graph.nodes:
+        if not isinstance(node.target, OPERATOR):
+            continue
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
+            raise Untraceable("draws random numbers")
+        if node.target._schema.is_mutable:
             raise Untraceable(f"changes a tensor by {node.target}")
-    return module
-
-
-def _leaves(
-    tensors: Sequence[torch.Tensor], wanted: list[int], varying: int
-) -> tuple[list, list]:
-    """Returns what gradients are taken of, and the same as a step reads it.
-
-    The gradients of captured tensors are added up in full precision.
-    """
-    leaves = [x.detach() for x in tensors]
-    for i in wanted:
-        if i >= varying:
-            leaves[i] = widened(leaves[i])
-        leaves[i].requires_grad_()
-    pairs = zip(leaves, tensors, strict=True)
-    return leaves, [x.to(like.dtype) for x, like in pairs]
-
-
-def _sizes(recording: Recording, rows: int) -> Sizes:
-    """Counts the tensors of a step."""
-    carry, outputs = len(recording.carry), len(recording.outputs)
-    inputs = len(recording.inputs) - carry
-    return Sizes(carry, inputs, len(recording.captured), outputs, rows)
-
-
-def _drop_nothing(graph: fx.Graph, first: int, count: int) -> list[int]:
-    """Drops gradients that are None, of so many; returns which are left."""
-    end = graph.output_node()
-    (results,) = end.args
-    last = first + count
-    kept = [i for i, x in enumerate(results[first:last]) if x is not None]
-    found = [results[first + i] for i in kept]
-    end.args = ((*results[:first], *found, *results[last:]),)
-    return kept
-
-
-def widened(x: torch.Tensor) -> torch.Tensor:
-    """Takes half precision to the full one, in which time is summed over."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

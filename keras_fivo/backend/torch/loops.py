@@ -1,33 +1,26 @@
 """Loops over time that run the graphs of a step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from keras_fivo.backend.torch.graphs import Joint
+from keras_fivo.backend.torch.partition import Parts
+from keras_fivo.backend.torch.tails import (
+    Workspace,
+    evaluate_tail,
+    widened,
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a joint graph, as functions.
+    """The parts of a traced step, as functions; see `Parts`."""
 
-    Attributes:
-        joint: The graph.
-        constants: Captured tensors to what depends on them alone: once.
-        forward: Carry, inputs and constants to the new carry, the outputs,
-            the rows and what is saved for the backward graph: each step.
-        backward: What was saved, the constants and the gradients of the
-            results in `pulled` to the gradients that the joint graph gives:
-            each step, in reverse.
-        compiled: Whether forward and backward are machine code.
-    """
-
-    joint: Joint
+    parts: Parts
     constants: Callable
     forward: Callable
     backward: Callable
-    compiled: bool
 
 
 @dataclass(frozen=True)
@@ -35,96 +28,117 @@ class Trail:
     """What a forward loop leaves for the backward loop.
 
     Attributes:
-        rows: What products read, by step, in the order in which they ran.
-        saved: What each step saved.
+        plan: The functions that ran.
+        saved: What each step saved, in the order in which they ran.
         constants: As from `Plan.constants`.
         reverse: Whether the last step ran first.
     """
 
-    rows: list
+    plan: Plan
     saved: list
     constants: tuple
     reverse: bool
 
 
-def run_forward(
-    plan: Plan, tensors: Sequence[torch.Tensor], reverse: bool
-) -> tuple[list, Trail]:
-    """Returns the final carry and the stacked outputs, flat, and the trail.
+def run_forward(plan: Plan, tensors: list, reverse: bool) -> tuple[list, Trail]:
+    """The final carry and the stacked outputs, flat, and the trail.
 
     Args:
         plan: The functions to run.
         tensors: Initial carry, inputs with time first, captured tensors.
         reverse: Whether to run from the last step to the first.
     """
-    sizes, step = plan.joint.sizes, plan.forward
-    first, given, end = sizes.carry, sizes.given, sizes.given + sizes.rows
-    constants = plan.constants(*tensors[sizes.varying :])
-    carry = tensors[:first]
-    columns = [x.unbind(0) for x in tensors[first : sizes.varying]]
-    steps = list(zip(*columns, strict=True))
-    outputs, rows, saved = [], [], []
+    sizes = plan.parts.joint.sizes
+    first, last = sizes.carry, sizes.carry + sizes.inputs
+    carry, given, step = tensors[:first], sizes.given, plan.forward
+    constants = plan.constants(*tensors[last:])
+    fixed = [constants[i] for i in plan.parts.forward_constants]
+    steps = list(zip(*(x.unbind(0) for x in tensors[first:last]), strict=True))
+    outputs, saved = [], []
     for now in reversed(steps) if reverse else steps:
-        results = step(*carry, *now, *constants)
+        results = step(*carry, *now, *fixed)
         carry = results[:first]
         outputs.append(results[first:given])
-        rows.append(results[given:end])
-        saved.append(results[end:])
+        saved.append(results[given:])
     if reverse:
         outputs.reverse()
     stacked = [torch.stack(x) for x in zip(*outputs, strict=True)]
     # What is saved must not be what autograd gives a history: a cycle.
     final = [x.detach() for x in carry]
-    return [*final, *stacked], Trail(rows, saved, constants, reverse)
+    return [*final, *stacked], Trail(plan, saved, constants, reverse)
 
 
-def run_backward(
-    plan: Plan, trail: Trail, gradients: list
-) -> tuple[dict, list]:
-    """Runs the pull-back of each step.
+def run_backward(trail: Trail, gradients: list) -> list:
+    """Gradients of carry, inputs and captured tensors, or None each.
 
     Args:
-        plan: The functions to run.
         trail: What the forward loop left.
-        gradients: Of the results in `pulled`.
-
-    Returns:
-        By their places among the step's arguments the gradients of the first
-        carry, the inputs and what was captured; and by step, in the order of
-        the trail, those of what products gave.
+        gradients: Of its results; those that the plan does not pull are
+            not read.
     """
-    joint, wanted = plan.joint, plan.joint.wanted
-    carry, varying = joint.sizes.carry, joint.sizes.varying
-    states = [i for i in joint.pulled if i < carry]
-    tangents = gradients[: len(states)]
-    # Where a new carry does not depend on the old one, that gets zeros.
+    plan, parts = trail.plan, trail.plan.parts
+    sizes, pulled = parts.joint.sizes, parts.joint.pulled
+    states = [i for i in pulled if i < sizes.carry]
+    wanted = [i for i in parts.joint.wanted if i < sizes.carry]
+    fixed = [trail.constants[i] for i in parts.backward_constants]
+    tangents = [gradients[i].contiguous() for i in states]
     nothing = [torch.zeros_like(x) for x in tangents]
-    places = [wanted.index(i) if i in wanted else None for i in states]
-    own, split = sum(i < varying for i in wanted), len(wanted)
-    columns = [x.unbind(0) for x in gradients[len(states) :]]
-    times = [*zip(*columns, strict=True)] or [()] * len(trail.saved)
-    if trail.reverse:
-        times.reverse()
-    steps: list[Sequence] = []
-    slots: list[Sequence] = []
-    sums: list[torch.Tensor] = []
-    for saved, now in zip(trail.saved[::-1], times[::-1], strict=True):
-        found = plan.backward(*saved, *trail.constants, *tangents, *now)
-        tangents = [
-            zeros if place is None else found[place]
-            for place, zeros in zip(places, nothing, strict=True)
-        ]
-        steps.append(found[:own])
-        slots.append(found[split:])
-        sums = sums or [torch.zeros_like(x) for x in found[own:split]]
-        for total, x in zip(sums, found[own:split], strict=True):
-            total.add_(x)
-    formed = dict(zip(wanted[own:], sums, strict=True))
-    for place, i in enumerate(wanted[:own]):
-        column = [x[place] for x in steps]
-        formed[i] = (
-            column[-1]
-            if i < carry
-            else torch.stack(column if trail.reverse else column[::-1])
+    places = [wanted.index(i) for i in states]
+    columns = [gradients[i].contiguous() for i in pulled if i >= sizes.carry]
+    count, collected = len(trail.saved), _Collector(parts, len(wanted))
+    found: tuple = ()
+    for index in reversed(range(count)):
+        time = count - 1 - index if trail.reverse else index
+        found = plan.backward(
+            *trail.saved[index], *fixed, *tangents, *(x[time] for x in columns)
         )
-    return formed, slots[::-1]
+        tangents = [
+            none if found[i] is None else found[i]
+            for i, none in zip(places, nothing, strict=True)
+        ]
+        collected.add(found)
+    return collected.gradients(found, not trail.reverse)
+
+
+class _Collector:
+    """Gathers what the steps of a backward loop give."""
+
+    def __init__(self, parts: Parts, states: int) -> None:
+        sizes = parts.joint.sizes
+        self.parts, self.sizes, self.states = parts, sizes, states
+        inputs = range(sizes.carry, sizes.carry + sizes.inputs)
+        self.inputs = [i for i in parts.joint.wanted if i in inputs]
+        self.feeds_from = states + len(self.inputs)
+        self.summed = {i + self.feeds_from for i in parts.summed}
+        self.lists: list = []
+
+    def add(self, found: tuple) -> None:
+        """Takes the results of one step."""
+        if not self.lists:
+            self.lists = [
+                widened(x).clone() if i in self.summed else [x]
+                for i, x in enumerate(found)
+            ]
+            return
+        for i in range(self.states, len(found)):
+            if i in self.summed:
+                self.lists[i].add_(found[i])
+            else:
+                self.lists[i].append(found[i])
+
+    def gradients(self, last: tuple, backwards: bool) -> list:
+        """All gradients; `last` has those of the initial carry."""
+        sizes, result = self.sizes, [None] * self.sizes.taken
+        states = [i for i in self.parts.joint.wanted if i < sizes.carry]
+        for place, i in enumerate(states):
+            result[i] = last[place]
+        for place, i in enumerate(self.inputs, start=self.states):
+            column = self.lists[place]
+            if column[0] is not None:
+                result[i] = torch.stack(column[::-1] if backwards else column)
+        feeds = self.lists[self.feeds_from :]
+        workspace = Workspace()
+        for i, tail in self.parts.tails:
+            gradient = evaluate_tail(tail, feeds, workspace)
+            result[sizes.carry + sizes.inputs + i] = gradient
+        return result

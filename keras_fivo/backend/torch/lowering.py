@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import fx
 
+from keras_fivo.backend.torch.graphs import value_of
+
 _aten = torch.ops.aten
 
 # PyTorch's own functions cost half of what calling an operator by its
@@ -35,15 +37,43 @@ _METHODS = {
 
 
 def quick(module: fx.GraphModule) -> Callable:
-    """Returns the module's function for plain calls, operator by operator."""
-    for node in module.graph.nodes:
+    """The module's function for plain calls, operator by operator."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.op == "call_function":
+            _fuse_bias(graph, node)
+            _square(node)
+    graph.eliminate_dead_code()
+    for node in graph.nodes:
         if node.op != "call_function":
             continue
-        if node.target is _aten.pow.Tensor_Scalar and node.args[1] == 2:
-            node.target, node.args = torch.mul, (node.args[0], node.args[0])
-        elif node.target in _METHODS:
+        if node.target in _METHODS:
             node.op, node.target = "call_method", _METHODS[node.target]
         elif node.target in _FUNCTIONS:
             node.target = _FUNCTIONS[node.target]
     module.recompile()
     return module.forward
+
+
+def _fuse_bias(graph: fx.Graph, node: fx.Node) -> None:
+    """`a @ b + c` is one operator."""
+    if node.target is not _aten.add.Tensor or node.kwargs:
+        return
+    for product, other in (node.args, node.args[::-1]):
+        if (
+            isinstance(product, fx.Node)
+            and isinstance(other, fx.Node)
+            and product.target is _aten.mm.default
+            and len(product.users) == 1
+            and value_of(product).shape == value_of(node).shape
+            and value_of(other).dtype == value_of(product).dtype
+        ):
+            node.target = _aten.addmm.default
+            node.args = (other, *product.args)
+            return
+
+
+def _square(node: fx.Node) -> None:
+    if node.target is _aten.pow.Tensor_Scalar and node.args[1] == 2:
+        node.target = _aten.mul.Tensor
+        node.args = (node.args[0], node.args[0])

@@ -14,40 +14,31 @@ class Untraceable(Exception):  # noqa: N818 - a reason, not a fault
     """Why a step must run as plain Python, time after time."""
 
 
-class Reference(int):
+@dataclass(frozen=True)
+class Reference:
     """Stands for a tensor in a recorded call.
 
     From 0: the step's inputs, then what its calls return, in their order.
     Below 0: what the step captured, from -1 down.
     """
 
-
-@dataclass(frozen=True)
-class Call:
-    """One call, with references for tensors.
-
-    Attributes:
-        function: What is called.
-        arguments: Its arguments.
-        options: Its keyword arguments.
-        results: A reference, or several, of what it gives; None where it
-            changes a tensor in place, or switches gradients on or off.
-    """
-
-    function: Callable
-    arguments: tuple
-    options: dict
-    results: Any
+    index: int
 
 
 # What a step may ask of a tensor without reading its values.
-_READS = frozenset(
-    "shape dtype device ndim is_meta requires_grad layout is_sparse names "
+_PROPERTIES = frozenset(
+    "shape dtype device ndim is_meta requires_grad layout is_sparse "
     "is_sparse_csr is_quantized is_cuda is_cpu is_mps is_leaf is_nested "
-    "itemsize nbytes size dim numel nelement stride is_floating_point "
-    "is_complex element_size get_device is_contiguous type result_type "
-    "promote_types can_cast is_tensor is_storage __len__ __hash__ "
-    "is_inference is_signed is_same_size".split()
+    "itemsize nbytes names".split()
+)
+_METHODS = frozenset(
+    "size dim numel nelement stride is_floating_point is_complex "
+    "element_size get_device is_contiguous type result_type promote_types "
+    "can_cast is_tensor is_storage __len__ __hash__ is_inference "
+    "is_signed is_same_size "
+    # What follows while gradients are off is refused, not the switch: it
+    # must switch them on again.
+    "_set_grad_enabled".split()
 )
 _VIEWS = frozenset(("T", "mT", "H", "mH", "real", "imag", "data"))
 _WRITERS = frozenset(
@@ -63,17 +54,15 @@ _RANDOM = frozenset(
 
 
 def _kind(function: Callable) -> str:
-    """Returns `read`, `write`, `switch`, `call`, or why it is refused."""
+    """`read` for metadata, `write`, `call`, or why it is refused."""
     name = getattr(function, "__name__", "")
-    attribute = name == "__get__"
-    if attribute:
+    if name == "__get__":
         name = getattr(getattr(function, "__self__", None), "__name__", "")
-    if name in _READS:
-        return "read"
-    if attribute:
+        if name in _PROPERTIES:
+            return "read"
         return "call" if name in _VIEWS else f"reads `{name}` of a tensor"
-    if name == "_set_grad_enabled":
-        return "switch"
+    if name in _METHODS:
+        return "read"
     in_place = name.endswith("_") and not name.endswith("__")
     if name in _RANDOM:
         return "draws random numbers"
@@ -89,12 +78,11 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, inputs: list) -> None:
         super().__init__()
-        self.calls: list[Call] = []
+        self.calls: list = []
         self.keys: list = []
         self.captured: list = []
-        # Tensors are kept, so that no other one is known by their address.
-        self.tensors: dict[Reference, torch.Tensor] = {}
-        self.known: dict[int, Reference] = {}
+        self.alive: list = []
+        self.known: dict = {}
         self.kinds: dict = {}
         self.count = 0
         self.reason: str | None = None
@@ -113,9 +101,6 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if kind == "write":
             self._write(function, args, kwargs)
-        elif kind == "switch":
-            self.grad = args[0]
-            self._record(torch.set_grad_enabled, args, kwargs, None)
         elif kind not in ("read", "call"):
             raise self.refusal(kind)
         result = function(*args, **kwargs)
@@ -124,7 +109,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def refusal(self, reason: str) -> Untraceable:
-        """Keeps the reason, as layers wrap what is raised inside them."""
+        """The reason, kept where layers wrap what is raised inside them."""
         self.reason = reason
         return Untraceable(reason)
 
@@ -134,47 +119,42 @@ class Recorder(TorchFunctionMode):
         own = self.known.get(id(target), -1) >= self.num_inputs
         if not own or _address(target) in self.addresses:
             raise self.refusal("changes a tensor that it was given")
-        self._record(function, args, kwargs, None)
+        arguments, options = self.encode(args), self.encode(kwargs)
+        self.calls.append((function, arguments[0], options[0], False))
+        self.keys.append((function, arguments[1], options[1], 0))
 
     def _keep(
         self, function: Any, args: Any, kwargs: dict, result: Any
     ) -> None:
-        if self.grad != torch.is_grad_enabled():
-            raise self.refusal("calls a function with a gradient of its own")
+        if self.grad and not torch.is_grad_enabled():
+            raise self.refusal("switches gradients off")
         if kwargs.get("generator") is not None:
             raise self.refusal("draws random numbers")
-        if not self._depends((args, kwargs)) or id(result) in self.known:
+        if not self._depends((args, kwargs)) and not _narrows(args, result):
             return
-        several = isinstance(result, (list, tuple))
-        results = list(result) if several else [result]
+        if isinstance(result, torch.Tensor):
+            if id(result) in self.known:
+                return
+            results = [result]
+        else:
+            several = isinstance(result, (list, tuple))
+            results = list(result) if several else [None]
         if not all(isinstance(x, torch.Tensor) for x in results):
             name = getattr(function, "__name__", function)
             raise self.refusal(f"reads values by `{name}`")
         if kwargs.get("out") is not None or kwargs.get("inplace"):
             raise self.refusal("writes into a tensor")
-        self._record(function, args, kwargs, results if several else result)
+        arguments, options = self.encode(args), self.encode(kwargs)
+        self.calls.append((function, arguments[0], options[0], True))
+        self.keys.append((function, arguments[1], options[1], len(results)))
+        for tensor in results:
+            self._add(tensor)
 
-    def _record(
-        self, function: Any, args: Any, kwargs: dict, results: Any
-    ) -> None:
-        """Appends a call; see `Call`, with tensors in the references' place."""
-        arguments, key = self.encode(args)
-        pairs = {name: self.encode(x) for name, x in kwargs.items()}
-        options = {name: a for name, (a, _) in pairs.items()}
-        keys = tuple((name, b) for name, (_, b) in pairs.items())
-        if isinstance(results, torch.Tensor):
-            results = self._add(results)
-        elif results is not None:
-            results = tuple(self._add(x) for x in results)
-        self.calls.append(Call(function, arguments, options, results))
-        self.keys.append((function, key, keys, results))
-
-    def _add(self, tensor: torch.Tensor) -> Reference:
-        reference = Reference(self.count)
-        self.known[id(tensor)] = reference
-        self.tensors[reference] = tensor
+    def _add(self, tensor: torch.Tensor) -> None:
+        # Kept alive, so that no other tensor is known by its address.
+        self.alive.append(tensor)
+        self.known[id(tensor)] = self.count
         self.count += 1
-        return reference
 
     def _depends(self, x: Any) -> bool:
         for item in x.values() if type(x) is dict else x:
@@ -190,17 +170,16 @@ class Recorder(TorchFunctionMode):
         return False
 
     def reference(self, tensor: torch.Tensor) -> Reference:
-        """Returns the tensor's reference; one not seen before is captured."""
-        known = self.known.get(id(tensor))
-        if known is None:
+        """The tensor's reference; one not seen before is captured."""
+        index = self.known.get(id(tensor))
+        if index is None:
             self.captured.append(tensor)
-            known = Reference(-len(self.captured))
-            self.known[id(tensor)] = known
-            self.tensors[known] = tensor
-        return known
+            self.alive.append(tensor)
+            index = self.known[id(tensor)] = -len(self.captured)
+        return Reference(index)
 
     def encode(self, x: Any) -> tuple[Any, Any]:
-        """Returns `x` with references for tensors, and a hashable key of it."""
+        """`x` with references for tensors, and a hashable key of it."""
         if isinstance(x, keras.Variable):
             x = x.value
         if isinstance(x, torch.Tensor):
@@ -213,8 +192,12 @@ class Recorder(TorchFunctionMode):
         if isinstance(x, (list, tuple)):
             pairs = [self.encode(item) for item in x]
             key = (isinstance(x, list), *(b for _, b in pairs))
-            items = [a for a, _ in pairs]
-            return items if isinstance(x, list) else tuple(items), key
+            return rebuild(x, [a for a, _ in pairs]), key
+        if isinstance(x, dict):
+            named = {name: self.encode(item) for name, item in x.items()}
+            return {name: a for name, (a, _) in named.items()}, tuple(
+                (name, b) for name, (_, b) in named.items()
+            )
         if isinstance(x, slice):
             (start, stop, step), key = self.encode((x.start, x.stop, x.step))
             return slice(start, stop, step), ("slice", key)
@@ -226,6 +209,26 @@ class Recorder(TorchFunctionMode):
 
 
 _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+def _narrows(args: Any, result: Any) -> bool:
+    """Whether a weight was cast to half the precision.
+
+    Such a cast belongs to the step, so that the gradients of all steps are
+    added up behind it, in full precision.
+    """
+    return (
+        isinstance(result, torch.Tensor)
+        and result.dtype in (torch.float16, torch.bfloat16)
+        and result.requires_grad
+        and isinstance(args[0], torch.Tensor)
+        and args[0].dtype.itemsize > result.dtype.itemsize
+    )
+
+
+def rebuild(like: Any, items: list) -> Any:
+    """A list or a tuple of these items, like the other."""
+    return items if isinstance(like, list) else tuple(items)
 
 
 def _address(tensor: torch.Tensor) -> int:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import torch
 
 from keras_fivo.backend.torch.recorder import (
-    Call,
     Recorder,
     Reference,
     Untraceable,
+    rebuild,
 )
 from keras_fivo.types import Nested
 
@@ -24,24 +25,54 @@ class Recording:
     scan, has just been computed, and enters as a captured tensor.
 
     Attributes:
-        calls: What it calls, in order.
-        tensors: What references stood for when it was recorded.
+        calls: Function, arguments and keyword arguments of each call, with
+            references for tensors, and whether it gives new tensors.
         captured: Tensors from outside, with their gradients' history.
-        inputs: The carry and the step's inputs, flat.
         carry: References of the new carry.
         outputs: References of the outputs.
         structure: The outputs, nested, to pack others like them.
+        results: Shapes, dtypes and devices of new carry and outputs.
         key: Hashable; equal for steps that do the same with equal shapes.
     """
 
-    calls: list[Call]
-    tensors: dict[Reference, torch.Tensor]
-    captured: list[torch.Tensor]
-    inputs: list[torch.Tensor]
-    carry: list[Reference]
-    outputs: list[Reference]
+    calls: list
+    captured: list
+    carry: list
+    outputs: list
     structure: Nested
+    results: list
     key: tuple
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether the step itself takes gradients."""
+        return any(call[0] is torch.autograd.grad for call in self.calls)
+
+    def replay(self, inputs: list, captured: list) -> list:
+        """The new carry and outputs, flat, for other inputs."""
+        values = [*inputs]
+
+        def read(x: Any) -> Any:
+            if isinstance(x, Reference):
+                return values[x.index] if x.index >= 0 else captured[~x.index]
+            if isinstance(x, (list, tuple)):
+                return rebuild(x, [read(item) for item in x])
+            if isinstance(x, slice):
+                return slice(read(x.start), read(x.stop), read(x.step))
+            return x
+
+        for function, arguments, options, gives in self.calls:
+            result = function(
+                *(read(x) for x in arguments),
+                **{name: read(x) for name, x in options.items()},
+            )
+            if not gives:
+                continue
+            if isinstance(result, torch.Tensor):
+                values.append(result)
+            else:
+                values.extend(result)
+        return [read(x) for x in (*self.carry, *self.outputs)]
 
 
 def _describe(tensor: torch.Tensor) -> tuple:
@@ -95,16 +126,16 @@ def record(step: Callable, carry: Nested, now: Nested) -> Recording:
         len(flat_carry),
         tuple(_describe(x) for x in inputs),
         tuple(_describe(x) for x in recorder.captured),
-        torch.is_grad_enabled(),
+        recorder.grad,
     )
+    results = [_describe(x)[:3] for x in (*flat_new, *flat_outputs)]
     return Recording(
         calls=recorder.calls,
-        tensors=recorder.tensors,
         captured=recorder.captured,
-        inputs=inputs,
         carry=references,
         outputs=kept,
         structure=outputs,
+        results=results,
         key=key,
     )
 

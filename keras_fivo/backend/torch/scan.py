@@ -18,7 +18,9 @@ except (ImportError, AttributeError) as error:
     # It leans on interfaces of PyTorch that another version may lack.
     _lacking = f"cannot be traced with PyTorch {torch.__version__} ({error})"
 
-    def find_program(recording: Any, mode: str) -> Any:  # type: ignore[misc]
+    def find_program(  # type: ignore[misc]
+        recording: Any, carry: Nested, now: Nested, mode: str
+    ) -> Any:
         """Says why no step can be traced."""
         raise Untraceable(_lacking)
 
@@ -37,7 +39,7 @@ def scan(
     first = keras.tree.pack_sequence_as(inputs, [x[0] for x in columns])
     try:
         recording = record(step, carry, first)
-        program = find_program(recording, mode)
+        program = find_program(recording, carry, first, mode)
     except Untraceable as reason:
         execution.say_plain(reason)
         return write_out(step, carry, inputs, reverse)

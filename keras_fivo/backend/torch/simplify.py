@@ -5,7 +5,18 @@ from typing import Any
 import torch
 from torch import fx
 
+from keras_fivo.backend.torch.graphs import OPERATOR, value_of
+
 _aten = torch.ops.aten
+
+
+def simplify(graph: fx.Graph) -> None:
+    """Merges equal calls; frees constants of what they are shaped like."""
+    _fix_filled(graph)
+    _merge_equal(graph)
+    graph.eliminate_dead_code()
+
+
 _FILLED = {
     _aten.zeros_like.default: 0,
     _aten.ones_like.default: 1,
@@ -14,71 +25,59 @@ _FILLED = {
     _aten.full_like.default: None,
     _aten.new_full.default: None,
 }
-_RENAMING = {_aten.detach.default, _aten.alias.default}
-_SHAPING = {
-    _aten.view.default,
-    _aten._unsafe_view.default,
-    _aten.expand.default,
-}
 
 
-def value_of(node: fx.Node) -> torch.Tensor:
-    """Returns a fake tensor: shape, dtype and device of a traced node."""
-    found: torch.Tensor = node.meta["val"]
-    return found
+def _fix_filled(graph: fx.Graph) -> None:
+    """Makes tensors filled like others independent of those others."""
+    for node in list(graph.nodes):
+        if node.target not in _FILLED:
+            continue
+        fill: Any = _FILLED[node.target]
+        if fill is None:
+            fill = node.args[-1]
+        if not isinstance(fill, (bool, int, float)):
+            continue
+        like = value_of(node)
+        if like.dtype == torch.bool:
+            fill = bool(fill)
+        elif like.is_floating_point():
+            fill = float(fill)
+        options = {"dtype": like.dtype, "device": like.device}
+        with graph.inserting_before(node):
+            new = graph.call_function(
+                _aten.full.default, (list(like.shape), fill), options
+            )
+        new.meta = dict(node.meta)
+        node.replace_all_uses_with(new)
+        graph.erase_node(node)
 
 
-def simplify(graph: fx.Graph) -> None:
-    """Drops calls that change nothing, are made twice, or have no users.
-
-    Tensors filled like others no longer depend on those others.
-    """
+def _merge_equal(graph: fx.Graph) -> None:
+    """Merges calls of the same function with the same arguments."""
     seen: dict = {}
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
-        if _is_identity(node):
-            node.replace_all_uses_with(node.args[0])
-            continue
-        _fix_filled(node)
         key = (node.target, repr(node.args), repr(node.kwargs))
-        first = seen.setdefault(key, node)
-        if first is not node:
-            node.replace_all_uses_with(first)
-    graph.eliminate_dead_code()
-
-
-def _is_identity(node: fx.Node) -> bool:
-    if node.target in _SHAPING and isinstance(node.args[0], fx.Node):
-        return value_of(node.args[0]).shape == value_of(node).shape
-    return node.target in _RENAMING
-
-
-def _fix_filled(node: fx.Node) -> None:
-    if node.target not in _FILLED:
-        return
-    fill: Any = _FILLED[node.target]
-    if fill is None:
-        fill = node.args[-1]
-    if not isinstance(fill, (bool, int, float)):
-        return
-    like = value_of(node)
-    if like.dtype == torch.bool:
-        fill = bool(fill)
-    elif like.is_floating_point():
-        fill = float(fill)
-    node.target, node.args = _aten.full.default, (list(like.shape), fill)
-    node.kwargs = {"dtype": like.dtype, "device": like.device}
+        if key in seen:
+            node.replace_all_uses_with(seen[key])
+            graph.erase_node(node)
+        else:
+            seen[key] = node
 
 
 def is_quick(node: fx.Node) -> bool:
-    """Tells whether a node costs less to compute again than to keep."""
-    pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
+    """Whether a node costs less to compute again than to keep."""
+    if not isinstance(node.target, OPERATOR):
+        return False
+    pointwise = torch.Tag.pointwise in node.target.tags
     return pointwise or node.target in _SHAPED
 
 
 _SHAPED = {
-    *_SHAPING,
+    _aten.view.default,
+    _aten._unsafe_view.default,
+    _aten.expand.default,
     _aten.unsqueeze.default,
     _aten.squeeze.dim,
     _aten.permute.default,
