@@ -167,8 +167,7 @@ def library_faults(source: str, part: str) -> list[str]:
     """Every fault of a file of `part`, by line."""
     tree = ast.parse(source)
     faults = [f"{n.lineno}: {fault}" for n, fault in node_faults(tree, part)]
-    if part != "backend":
-        faults += summary_faults(tree)
+    faults += summary_faults(tree)
     if len(source.splitlines()) > MAX_FILE_LINES:
         faults.append(f"{len(source.splitlines())} lines: split the file")
     names = [n for node in ast.walk(tree) for n in imported_names(node)]

@@ -8,7 +8,7 @@ from keras_fivo.types import SeedLike, Shape, Tensor
 
 
 def draw(kind: str, shape: Shape, seed: SeedLike, **limits: Any) -> Tensor:
-    """Random numbers of the given shape.
+    """Draws random numbers of the given shape.
 
     Args:
         kind: `"normal"`, standard Normal, or `"uniform"`, in [0, 1).

@@ -27,7 +27,7 @@ _COUNT = 0
 
 
 def linear(parts: Sequence[Part], bias: Any = None) -> Tensor:
-    """Sum of products of rows with parts of kernels, and a bias.
+    """Sums products of rows with parts of kernels, and a bias.
 
     Inside a scan this declares one product, if the kernels and the bias are
     variables, which the step of the scan must not assign.
@@ -70,7 +70,7 @@ class _Weight:
 
     @classmethod
     def joined(cls, parts: Sequence[Part], dtype: Any) -> "_Weight":
-        """The rows of kernels that parts of a product read."""
+        """Joins the rows of kernels that parts of a product read."""
         spans: list[tuple] = []
         for rows, kernel, start in parts:
             end = start + int(rows.shape[-1])
@@ -86,7 +86,7 @@ class _Weight:
         return (str(self.dtype), *spans)
 
     def read(self) -> Tensor:
-        """The tensor."""
+        """Returns the tensor."""
         taken = [
             ops.cast(
                 x if (start, end) == (0, x.shape[0]) else x[start:end],
@@ -105,12 +105,12 @@ def plainly() -> Iterator[None]:
 
 
 def lifts() -> bool:
-    """Whether a scan lifts its products: not where it runs plainly."""
+    """Tells whether a scan lifts its products: not where it runs plainly."""
     return _ACTIVE.get() is not _PLAIN and differentiates()
 
 
 def in_step() -> bool:
-    """Whether this is the step of a scan, which notes or lifts products."""
+    """Tells whether this is a step of a scan that notes or lifts products."""
     return isinstance(_ACTIVE.get(), Products)
 
 
@@ -122,7 +122,7 @@ def without_gradients() -> Iterator[None]:
 
 
 def differentiates() -> bool:
-    """Whether what is computed now may be differentiated."""
+    """Tells whether what is computed now may be differentiated."""
     return _GRADIENTS.get()
 
 
@@ -178,7 +178,7 @@ class Products:
         self._run: _Run | None = None
 
     def noting(self, step: Callable) -> Callable:
-        """The same step; to be called once, which finds the products."""
+        """Returns the same step, to be called once: that finds products."""
 
         def run(carry: Nested, now: Nested) -> tuple[Nested, Nested]:
             self.calls, self._weights, self._run = [], {}, None
@@ -192,11 +192,11 @@ class Products:
         return run
 
     def values(self) -> list[Tensor]:
-        """The kernels and biases that products read, as they read them."""
+        """Returns kernels and biases of products, as these read them."""
         return [weight.read() for weight in self._weights.values()]
 
     def lifted(self, step: Callable) -> Callable:
-        """The step as a function `(values, slots, carry, now)`.
+        """Returns the step as a function `(values, slots, carry, now)`.
 
         Values are as from `values`, slots zeros of the shapes of `calls`, or
         None. It returns the carry, the outputs, and the rows that products
@@ -217,7 +217,7 @@ class Products:
         return run
 
     def product(self, rows: Tensor, weights: list[_Weight]) -> Tensor:
-        """One product of the step that runs.
+        """Computes one product of the step that runs.
 
         Args:
             rows: `(..., inputs)`.
@@ -249,7 +249,7 @@ class Products:
         return self._multiply(rows, values, slot)
 
     def gradients(self, rows: list, slots: list) -> list[Tensor | None]:
-        """Gradients of `values`, from all steps at once.
+        """Forms the gradients of `values`, from all steps at once.
 
         Args:
             rows: `(time, ..., inputs)`, what products read, as in `reads`.
@@ -285,7 +285,7 @@ class _Run:
 
 
 def multiply(rows: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Any:
-    """`rows @ kernel + bias`."""
+    """Returns `rows @ kernel + bias`."""
     product = ops.matmul(rows, kernel)
     return product if bias is None else product + bias
 

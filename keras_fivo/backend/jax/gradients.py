@@ -12,7 +12,7 @@ from keras_fivo.types import Nested
 def differentiate(
     function: Callable, parameters: Nested, differentiable: bool
 ) -> tuple[Any, Nested]:
-    """See `backend.gradients.value_and_grad`."""
+    """Takes gradients; see `backend.gradients.value_and_grad`."""
     if not differentiable:
         parameters = jax.lax.stop_gradient(parameters)
 

@@ -65,14 +65,14 @@ def scan(
 
 
 def _traced(tree: Nested) -> bool:
-    """Whether there are weights, and something compiles or differentiates."""
+    """Tells whether weights are there, and compiled or differentiated."""
     leaves = jax.tree.leaves(tree)
     return bool(tree[0]) and any(isinstance(x, jax.core.Tracer) for x in leaves)
 
 
 @jax.custom_jvp
 def _attach(product: Any, slot: Any) -> Any:
-    """`product + slot`, where the slot is zero, and not read."""
+    """Returns `product + slot`; the slot is zero, and not read."""
     return product
 
 
@@ -113,7 +113,7 @@ class _Lifted:
         )
 
     def __call__(self, weights: list, carry: Nested, inputs: Nested) -> Any:
-        """The last carry and the outputs."""
+        """Returns the last carry and the outputs."""
         run = jax.custom_vjp(lambda given, rest: self._run(given, rest, [])[0])
         run.defvjp(self._forward, self._backward)
         return run(weights, (carry, inputs, self.closed))
@@ -125,7 +125,7 @@ class _Lifted:
         ]
 
     def _run(self, weights: list, arguments: tuple, slots: list) -> Any:
-        """The results, and with slots what products read in all steps."""
+        """Returns results, and with slots what products read in all steps."""
         carry, inputs, closed = arguments
 
         def step(carry: Nested, now: tuple) -> Any:

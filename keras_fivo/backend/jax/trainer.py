@@ -20,7 +20,7 @@ class Trainer:
     """`train_step` and `test_step` of a model that computes named losses."""
 
     def train_step(self: Any, state: Any, data: Any) -> Any:
-        """One update of weights, optimizer, seed and metrics."""
+        """Updates weights, optimizer, seed and metrics."""
         trainable, non_trainable, optimizer_variables, metrics = state
 
         def losses_and_state(trainable: list) -> Any:
@@ -56,7 +56,7 @@ class Trainer:
         return logs, (new_trainable, non_trainable, new_optimizer, metrics)
 
     def test_step(self: Any, state: Any, data: Any) -> Any:
-        """The losses and metrics of one batch; moves nothing but the seed."""
+        """Returns losses and metrics of a batch; moves nothing but the seed."""
         trainable, non_trainable, metrics = state
         mapping = _pairs(self.trainable_variables, trainable)
         mapping += _pairs(self.non_trainable_variables, non_trainable)
@@ -72,7 +72,7 @@ class Trainer:
         return logs, (trainable, non_trainable, metrics)
 
     def _sum_gradients(self: Any, losses: dict, pull_back: Any) -> list:
-        """Each loss moves only the variables that `loss_variables` names."""
+        """Sums gradients: a loss moves what `loss_variables` names alone."""
         variables = self.trainable_variables
         totals = [jnp.zeros(v.shape, v.dtype) for v in variables]
         for name in losses:

@@ -11,7 +11,7 @@ from keras_fivo.types import Nested
 def differentiate(
     function: Callable, parameters: Nested, differentiable: bool
 ) -> tuple[Any, Nested]:
-    """See `backend.gradients.value_and_grad`."""
+    """Takes gradients; see `backend.gradients.value_and_grad`."""
     # Copies: the tape must not see the same tensors elsewhere.
     copy = tf.identity if differentiable else tf.stop_gradient
     leaves = [copy(x) for x in tf.nest.flatten(parameters)]

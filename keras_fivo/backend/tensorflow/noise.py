@@ -25,7 +25,7 @@ def compiled_by_xla(xla: bool) -> Iterator[None]:
 
 
 def draw(kind: str, shape: Shape, seed: SeedLike, **limits: float) -> Tensor:
-    """Random numbers; see `keras_fivo.backend.noise.draw`.
+    """Draws random numbers; see `keras_fivo.backend.noise.draw`.
 
     On a CPU XLA takes 30 times as long for TensorFlow's usual generator,
     Philox, as for Threefry, which in turn exists under XLA alone.

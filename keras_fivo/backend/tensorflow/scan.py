@@ -108,7 +108,7 @@ class _Lifted:
         like: Nested,
         reverse: bool,
     ) -> tuple[Nested, Nested]:
-        """The last carry and the outputs."""
+        """Returns the last carry and the outputs."""
         values, lifted = self.products.values(), self.products.lifted(step)
 
         def run(carry: Nested, now: Nested, slots: list) -> tuple:
@@ -127,7 +127,7 @@ class _Lifted:
         return carry, outputs
 
     def _slots(self, values: list, num_steps: Any) -> list:
-        """Zeros whose gradients become those of the values."""
+        """Returns zeros whose gradients become those of the values."""
 
         @tf.custom_gradient
         def slots(*values: Any) -> tuple[list, Callable]:
@@ -143,7 +143,7 @@ class _Lifted:
 
 
 def _multiply(rows: Any, weights: list, slot: Any) -> Any:
-    """The product; its slot, which is not read, gets the weights' gradient."""
+    """Returns the product; its slot, not read, gets the weights' gradient."""
     if slot.graph is not tf.compat.v1.get_default_graph():
         raise _InsideError
 
@@ -179,7 +179,7 @@ def _loop(
     slots: Any = (),
     kept: Any = (),
 ) -> tuple[Nested, Nested, list]:
-    """A `tf.while_loop` over all steps.
+    """Runs a `tf.while_loop` over all steps.
 
     Args:
         run: A step as for `scan`. With slots, it takes those of the step too,
@@ -238,7 +238,7 @@ def _loop(
 
 
 def _shaped_like(new: Any, old: Any) -> Any:
-    """The tensor, with the sizes that are known of the other."""
+    """Returns the tensor, with the sizes that are known of the other."""
     new = tf.convert_to_tensor(new)
     new.set_shape(old.shape)
     return new

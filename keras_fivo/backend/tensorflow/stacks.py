@@ -13,12 +13,12 @@ _raw = tf.raw_ops
 
 
 def element_of(tensor: Any) -> tf.TensorSpec:
-    """Shape and dtype of an element of a tensor's first axis."""
+    """Returns shape and dtype of an element of a tensor's first axis."""
     return tf.TensorSpec(tensor.shape[1:], tensor.dtype)
 
 
 def unstack(tensors: list) -> list:
-    """Stacks of what lies along the first axis, the last on top."""
+    """Stacks what lies along the first axis, the last on top."""
     return [
         _raw.TensorListFromTensor(
             tensor=x, element_shape=_form(element_of(x))["element_shape"]
@@ -36,7 +36,7 @@ def make_empty(elements: list, num_steps: Any) -> list:
 
 
 def make_reserved(elements: list, num_steps: Any) -> list:
-    """Stacks of so many elements to put values in the place of."""
+    """Makes stacks of so many elements to put values in the place of."""
     return [
         _raw.TensorListReserve(num_elements=num_steps, **_form(x))
         for x in elements
@@ -44,7 +44,7 @@ def make_reserved(elements: list, num_steps: Any) -> list:
 
 
 def pop(stacks: list, elements: list) -> tuple[list, list]:
-    """The stacks without their last elements, and those."""
+    """Returns the stacks without their last elements, and those."""
     pairs = [
         _raw.TensorListPopBack(input_handle=stack, **_form(x))
         for stack, x in zip(stacks, elements, strict=True)
@@ -57,7 +57,7 @@ def pop(stacks: list, elements: list) -> tuple[list, list]:
 
 
 def push(stacks: list, values: list) -> list:
-    """The stacks with one more element each."""
+    """Returns the stacks with one more element each."""
     return [
         _raw.TensorListPushBack(input_handle=stack, tensor=value)
         for stack, value in zip(stacks, values, strict=True)
@@ -65,7 +65,7 @@ def push(stacks: list, values: list) -> list:
 
 
 def put(stacks: list, index: Any, values: list) -> list:
-    """The stacks with values in a place, which get no gradient."""
+    """Returns the stacks with values in a place, which get no gradient."""
     # TensorFlow would set zeros in all steps of the backward loop.
     return [
         _raw.TensorListSetItem(
@@ -76,7 +76,7 @@ def put(stacks: list, index: Any, values: list) -> list:
 
 
 def stack_up(stacks: list, elements: list, num_steps: Any) -> list:
-    """The elements of each along a new first axis."""
+    """Joins the elements of each along a new first axis."""
     return [
         _raw.TensorListStack(
             input_handle=stack,
@@ -88,7 +88,7 @@ def stack_up(stacks: list, elements: list, num_steps: Any) -> list:
 
 
 def _form(element: Any) -> dict:
-    """What operations on stacks take to know their elements."""
+    """Returns what operations on stacks take to know their elements."""
     sizes = [-1 if n is None else n for n in element.shape]
     return {
         "element_shape": tf.constant(sizes, "int32"),

@@ -22,7 +22,7 @@ class Trainer:
     """
 
     def train_step(self: Any, data: Any) -> dict:
-        """One update of weights, optimizer, seed and metrics."""
+        """Updates weights, optimizer, seed and metrics."""
         replicas = self.distribute_strategy.num_replicas_in_sync
         variables = self.trainable_variables
         # Inside a persistent tape TensorFlow prepares second derivatives of a
@@ -81,13 +81,13 @@ class Trainer:
         return finite & counted
 
     def test_step(self: Any, data: Any) -> dict:
-        """The losses and metrics of one batch; moves nothing but the seed."""
+        """Returns losses and metrics of a batch; moves nothing but the seed."""
         with without_gradients():
             losses, report = self.compute_losses(data, training=False)
         return self.update_metrics(losses, report)
 
     def predict_step(self: Any, data: Any) -> Any:
-        """See `keras.Model.predict_step`."""
+        """Predicts; see `keras.Model.predict_step`."""
         with without_gradients(), compiled_by_xla(bool(self.jit_compile)):
             return super().predict_step(data)  # type: ignore[misc]
 
@@ -119,7 +119,7 @@ class Trainer:
                 self.optimizer.build(self.trainable_variables)
 
     def _by_shape(self: Any, step: Callable) -> Callable | None:
-        """A function of an iterator; None where Keras' own has to serve.
+        """Returns a function of an iterator; None where Keras' own must serve.
 
         That is so where it runs eagerly, and with several replicas, which
         XLA cannot join.

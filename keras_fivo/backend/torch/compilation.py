@@ -27,7 +27,7 @@ def decompositions() -> dict:
 
 
 def compile_graph(module: fx.GraphModule, constants: range) -> Callable:
-    """The module's function, compiled for the shapes it was traced with.
+    """Returns the module's function, compiled for the shapes of its trace.
 
     Its results lie in memory row by row, and its arguments must too, but
     for some.

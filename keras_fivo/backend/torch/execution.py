@@ -12,7 +12,7 @@ _MODE: contextvars.ContextVar[str] = contextvars.ContextVar(
 
 
 def current() -> str:
-    """`plain`, `traced` or `compiled`."""
+    """Returns `plain`, `traced` or `compiled`."""
     return _MODE.get()
 
 

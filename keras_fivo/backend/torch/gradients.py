@@ -13,7 +13,7 @@ from keras_fivo.types import Nested
 def differentiate(
     function: Callable, parameters: Nested, differentiable: bool
 ) -> tuple[Any, Nested]:
-    """See `backend.gradients.value_and_grad`."""
+    """Takes gradients; see `backend.gradients.value_and_grad`."""
     # Nothing is differentiated where no gradients are kept, as in evaluation.
     differentiable = differentiable and torch.is_grad_enabled()
     with torch.enable_grad():
@@ -36,7 +36,7 @@ def differentiate(
 
 
 def _leaf(x: torch.Tensor, differentiable: bool) -> torch.Tensor:
-    """A copy to differentiate by, which nothing else has read.
+    """Returns a copy to differentiate by, which nothing else has read.
 
     One call for who records calls: whether `x` has a history may differ from
     one step of a scan to the next.

@@ -69,7 +69,7 @@ class Reach:
     results: dict[int, set]
 
     def pulled(self, given: set, carry: int) -> tuple:
-        """Results whose gradients take part, where the last ones are given.
+        """Finds results whose gradients take part, where the last are given.
 
         Args:
             given: Results of the scan with a gradient.
@@ -121,7 +121,7 @@ def reach_of(recording: Recording, sizes: Sizes, examples: list) -> Reach:
 
 
 def zeros_of(description: tuple) -> torch.Tensor:
-    """A tensor of this shape, dtype and device."""
+    """Returns zeros of this shape, dtype and device."""
     shape, dtype, device = description
     return torch.zeros(shape, dtype=dtype, device=device)
 
@@ -194,7 +194,7 @@ def _clean(graph: fx.Graph) -> None:
 
 
 def value_of(node: fx.Node) -> torch.Tensor:
-    """A fake tensor: shape, dtype and device of a traced node."""
+    """Returns a fake tensor: shape, dtype and device of a traced node."""
     return node.meta["val"]
 
 

@@ -41,7 +41,7 @@ class Trail:
 
 
 def run_forward(plan: Plan, tensors: list, reverse: bool) -> tuple[list, Trail]:
-    """The final carry and the stacked outputs, flat, and the trail.
+    """Returns the final carry and the stacked outputs, and the trail.
 
     Args:
         plan: The functions to run.
@@ -69,7 +69,7 @@ def run_forward(plan: Plan, tensors: list, reverse: bool) -> tuple[list, Trail]:
 
 
 def run_backward(trail: Trail, gradients: list) -> list:
-    """Gradients of carry, inputs and captured tensors, or None each.
+    """Returns gradients of carry, inputs and captured tensors, or None.
 
     Args:
         trail: What the forward loop left.
@@ -127,7 +127,7 @@ class _Collector:
                 self.lists[i].append(found[i])
 
     def gradients(self, last: tuple, backwards: bool) -> list:
-        """All gradients; `last` has those of the initial carry."""
+        """Returns all gradients; `last` has those of the initial carry."""
         sizes, result = self.sizes, [None] * self.sizes.taken
         states = [i for i in self.parts.joint.wanted if i < sizes.carry]
         for place, i in enumerate(states):

@@ -37,7 +37,7 @@ _METHODS = {
 
 
 def quick(module: fx.GraphModule) -> Callable:
-    """The module's function for plain calls, operator by operator."""
+    """Returns the module's function for plain calls of its operators."""
     graph = module.graph
     for node in list(graph.nodes):
         if node.op == "call_function":
@@ -56,7 +56,7 @@ def quick(module: fx.GraphModule) -> Callable:
 
 
 def _fuse_bias(graph: fx.Graph, node: fx.Node) -> None:
-    """`a @ b + c` is one operator."""
+    """Makes `a @ b + c` one operator."""
     if node.target is not _aten.add.Tensor or node.kwargs:
         return
     for product, other in (node.args, node.args[::-1]):

@@ -70,7 +70,7 @@ class _Partition:
                 self.fixed.add(node)
 
     def backward(self, ends: list, recompute: bool) -> tuple[set, list]:
-        """Nodes of the backward graph, and what it takes of the forward one.
+        """Returns nodes of the backward graph, and what it takes of the other.
 
         Args:
             ends: What it shall give, or None.
@@ -86,12 +86,12 @@ class _Partition:
         return late | again, saved
 
     def forward(self, results: list) -> set:
-        """Nodes of the forward graph, which gives these results."""
+        """Returns nodes of the forward graph, which gives these results."""
         among = set(self.body) - self.fixed - self.late
         return _needed([*results, *self.checks], among)
 
     def known(self) -> list:
-        """All constants, in their order."""
+        """Returns all constants, in their order."""
         return [*self.captured, *(x for x in self.body if x in self.fixed)]
 
     def constants(self, nodes: set, outputs: list) -> set:
@@ -102,7 +102,7 @@ class _Partition:
     def module(
         self, inputs: list, chosen: set, outputs: list
     ) -> fx.GraphModule:
-        """A module of the chosen nodes, from these inputs to these outputs."""
+        """Makes a module of the chosen nodes, from these inputs to outputs."""
         graph: fx.Graph = fx.Graph()
         copies: dict = {}
         for node in inputs:
@@ -116,7 +116,7 @@ class _Partition:
         return fx.GraphModule(self.joint.module, graph)
 
     def _repeated(self, nodes: set) -> set:
-        """What is quick to compute again, of these and what they need."""
+        """Returns what is quick to repeat, of these and what they need."""
         known = {*self.fixed, *self.varying, *self.results}
         found: set = set()
         waiting = list(nodes)
@@ -165,7 +165,7 @@ def partition(joint: Joint, recompute: bool = False) -> Parts:
 
 
 def _needed(outputs: list, among: set) -> set:
-    """The nodes among these that the outputs depend on."""
+    """Returns the nodes among these that the outputs depend on."""
     found: set = set()
     waiting = [x for x in outputs if x is not None]
     while waiting:

@@ -29,7 +29,7 @@ _MOST_PROGRAMS = 256
 def find_program(
     recording: Recording, carry: Nested, now: Nested, mode: str
 ) -> "Program":
-    """The program of a recorded step, traced where it is new.
+    """Returns the program of a recorded step, traced where it is new.
 
     Raises:
         Untraceable: If the step cannot be traced.
@@ -81,7 +81,7 @@ class Program:
         self.plan((), compiles=False)
 
     def settled_plan(self) -> Plan:
-        """The functions to run a scan with.
+        """Returns the functions to run a scan with.
 
         Which results have a gradient shows in the first backward pass:
         until then none is expected, and nothing is compiled.
@@ -113,7 +113,7 @@ class Program:
     def run(
         self, carry: list, columns: list, captured: list, reverse: bool
     ) -> tuple[list, list]:
-        """The final carry and the stacked outputs."""
+        """Returns the final carry and the stacked outputs."""
         tensors = [x.contiguous() for x in (*carry, *columns, *captured)]
         if self.reach.results:
             results = _Scan.apply(self, reverse, *tensors)
@@ -123,7 +123,7 @@ class Program:
 
 
 def _lower(parts: Parts, compiles: bool) -> Plan:
-    """The parts as functions.
+    """Makes functions of the parts.
 
     Raises:
         CompilationFailed: Where they shall be compiled and cannot.

@@ -54,7 +54,7 @@ _RANDOM = frozenset(
 
 
 def _kind(function: Callable) -> str:
-    """`read` for metadata, `write`, `call`, or why it is refused."""
+    """Returns `read` of metadata, `write`, `call`, or why it is refused."""
     name = getattr(function, "__name__", "")
     if name == "__get__":
         name = getattr(getattr(function, "__self__", None), "__name__", "")
@@ -109,7 +109,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def refusal(self, reason: str) -> Untraceable:
-        """The reason, kept where layers wrap what is raised inside them."""
+        """Keeps the reason, as layers wrap what is raised inside them."""
         self.reason = reason
         return Untraceable(reason)
 
@@ -170,7 +170,7 @@ class Recorder(TorchFunctionMode):
         return False
 
     def reference(self, tensor: torch.Tensor) -> Reference:
-        """The tensor's reference; one not seen before is captured."""
+        """Returns the tensor's reference; one not seen before is captured."""
         index = self.known.get(id(tensor))
         if index is None:
             self.captured.append(tensor)
@@ -179,7 +179,7 @@ class Recorder(TorchFunctionMode):
         return Reference(index)
 
     def encode(self, x: Any) -> tuple[Any, Any]:
-        """`x` with references for tensors, and a hashable key of it."""
+        """Returns `x` with references for tensors, and a hashable key of it."""
         if isinstance(x, keras.Variable):
             x = x.value
         if isinstance(x, torch.Tensor):
@@ -212,7 +212,7 @@ _CONSTANTS = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 
 
 def _narrows(args: Any, result: Any) -> bool:
-    """Whether a weight was cast to half the precision.
+    """Tells whether a weight was cast to half the precision.
 
     Such a cast belongs to the step, so that the gradients of all steps are
     added up behind it, in full precision.
@@ -227,7 +227,7 @@ def _narrows(args: Any, result: Any) -> bool:
 
 
 def rebuild(like: Any, items: list) -> Any:
-    """A list or a tuple of these items, like the other."""
+    """Makes a list or a tuple of these items, like the other."""
     return items if isinstance(like, list) else tuple(items)
 
 

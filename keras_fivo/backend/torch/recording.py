@@ -49,7 +49,7 @@ class Recording:
         return any(call[0] is torch.autograd.grad for call in self.calls)
 
     def replay(self, inputs: list, captured: list) -> list:
-        """The new carry and outputs, flat, for other inputs."""
+        """Returns the new carry and outputs, flat, for other inputs."""
         values = [*inputs]
 
         def read(x: Any) -> Any:

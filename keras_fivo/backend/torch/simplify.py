@@ -67,7 +67,7 @@ def _merge_equal(graph: fx.Graph) -> None:
 
 
 def is_quick(node: fx.Node) -> bool:
-    """Whether a node costs less to compute again than to keep."""
+    """Tells whether a node costs less to compute again than to keep."""
     if not isinstance(node.target, OPERATOR):
         return False
     pointwise = torch.Tag.pointwise in node.target.tags

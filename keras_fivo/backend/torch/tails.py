@@ -22,7 +22,7 @@ class Tails:
         self.summed: set[int] = set()
 
     def _feed(self, node: fx.Node, summed: bool = False) -> int:
-        """The index of a node among the feeds."""
+        """Returns the index of a node among the feeds."""
         for i, known in enumerate(self.feeds):
             if known is node and (i in self.summed) == summed:
                 return i
@@ -32,7 +32,7 @@ class Tails:
         return len(self.feeds) - 1
 
     def form(self, node: fx.Node) -> tuple:
-        """How to form the sum over time of a node, which is linear in it.
+        """Says how to form the sum over time of a node that is linear in it.
 
         The product of a weight's gradient is formed once, over the rows of
         all steps.
@@ -85,7 +85,7 @@ _LINEAR = {
 
 
 def widened(x: torch.Tensor) -> torch.Tensor:
-    """In full precision, in which sums over time are formed."""
+    """Takes half precision to the full one, in which time is summed over."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
@@ -99,7 +99,7 @@ class Workspace:
         self.buffers: dict = {}
 
     def join(self, place: int, rows: list) -> torch.Tensor:
-        """The tensors of a list, one below the other."""
+        """Joins the tensors of a list, one below the other."""
         first = rows[0]
         shape = (len(rows) * first.shape[0], first.shape[1])
         size, key = shape[0] * shape[1], (place, first.dtype)

@@ -15,7 +15,7 @@ class Trainer:
     """`train_step` and `test_step` of a model that computes named losses."""
 
     def train_step(self: Any, data: Any) -> dict:
-        """One update of weights, optimizer, seed and metrics."""
+        """Updates weights, optimizer, seed and metrics."""
         variables = self.trainable_variables
         # A model that moves its own variables needs no record of operations.
         with execution.running(self), torch.set_grad_enabled(bool(variables)):
@@ -51,7 +51,7 @@ class Trainer:
             return self.update_metrics(losses, report, applied)
 
     def test_step(self: Any, data: Any) -> dict:
-        """The losses and metrics of one batch; moves nothing but the seed."""
+        """Returns losses and metrics of a batch; moves nothing but the seed."""
         with execution.running(self):
             losses, report = self.compute_losses(data, training=False)
         return self.update_metrics(losses, report)
@@ -63,7 +63,7 @@ class Trainer:
             self.train_function = lambda data: self.train_step(data[0])
 
     def make_test_function(self: Any, force: bool = False) -> None:
-        """See `make_train_function`."""
+        """Sets the function; see `make_train_function`."""
         if self.test_function is None or force:
             self._refuse_many_steps()
             self.test_function = torch.no_grad()(
@@ -71,7 +71,7 @@ class Trainer:
             )
 
     def make_predict_function(self: Any, force: bool = False) -> None:
-        """See `make_train_function`."""
+        """Sets the function; see `make_train_function`."""
         if self.predict_function is None or force:
             self._refuse_many_steps()
             self.predict_function = compiled(
