@@ -3,7 +3,7 @@
 With few rows the gradients of declared products are formed after the loop; see
 the README of `backend`. With many rows the products of the loop are no worse,
 and what takes the time is memory: above 32 MB a CPU's pages are new at each
-update. The loop then keeps what products gave, and computes the rest again.
+update. The loop then keeps the carry alone, and computes each step again.
 """
 
 import math
@@ -47,9 +47,8 @@ def scan(
         return jax.lax.scan(step, carry, inputs, reverse=reverse)
     rows = max(math.prod(call.shape[:-1]) for call in products.calls)
     if rows > _MOST_ROWS:
-        dots = jax.checkpoint_policies.dots_saveable
-        saving = jax.checkpoint(step, prevent_cse=False, policy=dots)
-        return jax.lax.scan(saving, carry, inputs, reverse=reverse)
+        again = jax.checkpoint(step, prevent_cse=False)
+        return jax.lax.scan(again, carry, inputs, reverse=reverse)
     try:
         loop = _Lifted(products, step, carry, first, reverse)
         return loop(weights, carry, inputs)
