@@ -56,7 +56,7 @@ def check_units(units: Sequence[int], name: str = "units") -> list[int]:
             f"`{name}` must be the sizes of at most {_MAX_LAYERS} layers. "
             f"Received: {name} of length {len(units)}"
         )
-    return [check_count(name, size) for size in units]
+    return _sizes(name, units)
 
 
 def check_hidden_units(units: Sequence[int] | None) -> list[int] | None:
@@ -70,7 +70,16 @@ def check_hidden_units(units: Sequence[int] | None) -> list[int] | None:
     """
     if units is None:
         return None
-    return [check_count("hidden_units", size) for size in units]
+    return _sizes("hidden_units", units)
+
+
+def _sizes(name: str, units: Sequence[int]) -> list[int]:
+    try:
+        return [check_count(name, size) for size in units]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be integers of 1 or more. Received: {name}={units!r}"
+        ) from None
 
 
 def check_positive(name: str, value: float) -> float:

@@ -294,7 +294,7 @@ def test_wrong_settings_are_refused():
     for options, received in (
         ({"dropout": 1.0}, "Received: dropout=1.0"),
         ({"latent_dim": 0}, "Received: latent_dim=0"),
-        ({"hidden_units": [3, 0]}, r"Received: units=\[3, 0"),
+        ({"hidden_units": [3, 0]}, r"Received: hidden_units=\[3, 0"),
         ({"emission": "guess"}, "Received: emission='guess'"),
         ({"proposal": "best"}, "Received: proposal='best'"),
         ({"emission": kf.NormalHead(4)}, "Received: data with 3 features"),
