@@ -78,7 +78,8 @@ def _sizes(name: str, units: Sequence[int]) -> list[int]:
         return [check_count(name, size) for size in units]
     except (TypeError, ValueError):
         raise ValueError(
-            f"`{name}` must be integers of 1 or more. Received: {name}={units!r}"
+            f"`{name}` must be integers of 1 or more. "
+            f"Received: {name}={units!r}"
         ) from None
 
 
