@@ -141,7 +141,7 @@ def test_a_rule_that_mixes_units_refuses_other_embeddings():
     ("name", "value", "received"),
     [
         ("units", (), r"\(\)"),
-        ("top_units", (0,), "0"),
+        ("top_units", (0,), r"\(0,\)"),
         ("delta_dim", 0, "0"),
         ("rank", 1.5, "1.5"),
         ("embedding_dim", 0, "0"),
