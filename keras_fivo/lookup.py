@@ -1,4 +1,4 @@
-"""Objects from names or their configuration, and what tells them apart."""
+"""Objects from names, configurations and files, and what tells them apart."""
 
 from collections.abc import Mapping
 from typing import Any

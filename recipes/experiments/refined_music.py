@@ -3,14 +3,13 @@
 `python -m recipes.experiments.refined_music`
 """
 
-import itertools
 import sys
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from recipes.experiments import tables
-from recipes.experiments.rows import Row, RowSettings, row_of, run_rows
+from recipes.experiments.rows import Row, RowSettings, Table, row_of
 from recipes.experiments.tables import DATA, Data
 from recipes.settings.base import FolderPath, Positive
 from recipes.settings.common import Cell
@@ -97,39 +96,17 @@ class MusicSettings(RowSettings):
     """Folder of the runs, a folder each, and of table.md."""
 
 
-def run(settings: MusicSettings) -> None:
-    """Trains, tests and prints the rows, one after the other."""
-    run_rows(
-        rows_of(settings),
-        "data | row | model | N | seed | published | by its protocol",
-        lambda content: content.get("free_energy_marino"),
-        settings,
-    )
-
-
-def rows_of(settings: MusicSettings) -> list[Row]:
-    """Returns the rows of all data, models, numbers of particles and seeds."""
-    found = []
-    for data, name, seed in itertools.product(
-        settings.data, settings.rows, settings.seeds
-    ):
-        cells: Any = [("srnn", 1)]
-        if name not in PUBLISHED:
-            cells = itertools.product(settings.models, settings.fivo_particles)
-        for model, particles in cells:
-            found.append(_row(settings, data, name, model, particles, seed))
-    return found
-
-
 def _row(
     settings: MusicSettings,
     data: Data,
     name: str,
+    seed: int,
     model: Cell,
     particles: int,
-    seed: int,
 ) -> Row:
     paper = name in PUBLISHED
+    if paper:
+        model, particles = "srnn", 1
     # What is usual has no place in a name.
     parts = [data, name, *([] if paper or model == "vrnn" else [model])]
     parts += [] if paper or particles == 4 else [f"{particles}-particles"]
@@ -154,6 +131,12 @@ def _update(data: Data) -> str:
     return "highway" if large else "learned_sgd"
 
 
+TABLE = Table(
+    "data | row | model | N | seed | published | by its protocol",
+    _row,
+    lambda content: content.get("free_energy_marino"),
+    ("data", "rows", "seeds", "models", "fivo_particles"),
+)
 PROGRAM = Program(
     "python -m recipes.experiments.refined_music",
     "Trains and tests rows of the music table of Marino et al. (2018).",
@@ -169,7 +152,7 @@ side by side. Goes on where it was stopped.
   python -m recipes.experiments.refined_music seeds=0,1,2 models=vrnn,srnn \\
       fivo_particles=4,16 rows=fivo-filtering,fivo-started,fivo-refined""",
     MusicSettings(),
-    run,
+    TABLE.run,
 )
 
 if __name__ == "__main__":

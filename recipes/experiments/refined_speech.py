@@ -3,7 +3,6 @@
 `python -m recipes.experiments.refined_speech`
 """
 
-import itertools
 import sys
 import typing
 from typing import Any, ClassVar, Literal
@@ -11,9 +10,8 @@ from typing import Any, ClassVar, Literal
 from recipes.experiments.rows import (
     Row,
     RowSettings,
-    negative_elbo,
+    Table,
     row_of,
-    run_rows,
 )
 from recipes.registry import recipe_of
 from recipes.settings.base import (
@@ -83,22 +81,6 @@ class SpeechSettings(RowSettings):
     """Folder of the runs, a folder each, and of table.md."""
 
 
-def run(settings: SpeechSettings) -> None:
-    """Trains, tests and prints the rows, one after the other."""
-    run_rows(
-        rows_of(settings),
-        "row | seed | published, of TIMIT | free energy",
-        negative_elbo,
-        settings,
-    )
-
-
-def rows_of(settings: SpeechSettings) -> list[Row]:
-    """Returns the rows of all seeds."""
-    pairs = itertools.product(settings.rows, settings.seeds)
-    return [_row(settings, name, seed) for name, seed in pairs]
-
-
 def _row(settings: SpeechSettings, name: Name, seed: int) -> Row:
     model, kind, *iterations = name.split("-")
     given = _ELBO | {"model": model, "data_path": settings.data_path}
@@ -112,6 +94,7 @@ def _row(settings: SpeechSettings, name: Name, seed: int) -> Row:
     return row_of(settings, (settings.data, name), cells, seed, given)
 
 
+TABLE = Table("row | seed | published, of TIMIT | free energy", _row)
 PROGRAM = Program(
     "python -m recipes.experiments.refined_speech",
     "Trains and tests rows of the speech table of Marino et al. (2018).",
@@ -127,7 +110,7 @@ larger networks.
   python -m recipes.experiments.refined_speech data_path=digits.npz \\
       rows=srnn-baseline,srnn-refined-1,srnn-refined-2""",
     SpeechSettings(),
-    run,
+    TABLE.run,
 )
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 `python -m recipes.experiments.refined_video`
 """
 
-import itertools
 import pathlib
 import sys
 from typing import Any, ClassVar, Literal
@@ -11,9 +10,8 @@ from typing import Any, ClassVar, Literal
 from recipes.experiments.rows import (
     Row,
     RowSettings,
-    negative_elbo,
+    Table,
     row_of,
-    run_rows,
 )
 from recipes.registry import recipe_of
 from recipes.settings.base import (
@@ -76,17 +74,23 @@ class VideoSettings(RowSettings):
     """Folder of the runs, a folder each, and of table.md."""
 
 
+def _row(settings: VideoSettings, name: Name, seed: int) -> Row:
+    given = _SIZES | _ROWS[name]
+    given |= {"objective": settings.objective} if _ROWS[name] else {}
+    given["side"], given["num_frames"] = settings.side, settings.num_frames
+    given["data_path"] = settings.data_path
+    cells = (name, str(seed), PUBLISHED.get(name, ""))
+    return row_of(settings, ("moving_digits", name), cells, seed, given)
+
+
+TABLE = Table("row | seed | published, of KTH | free energy", _row)
+
+
 def run(settings: VideoSettings) -> None:
     """Trains, tests and prints the rows; lets each go on with some videos."""
-    rows = rows_of(settings)
-    run_rows(
-        rows,
-        "row | seed | published, of KTH | free energy",
-        negative_elbo,
-        settings,
-    )
+    TABLE.run(settings)
     recipe = recipe_of("moving_digits")
-    for row in rows if settings.train else ():
+    for row in TABLE.rows(settings) if settings.train else ():
         samples = pathlib.Path(row.fit.folder).expanduser() / "samples"
         # What is written last.
         if not (samples / "frames.gif").is_file():
@@ -98,21 +102,6 @@ def run(settings: VideoSettings) -> None:
                     run=row.fit.folder, prefix_length=half, sample_length=half
                 )
             )
-
-
-def rows_of(settings: VideoSettings) -> list[Row]:
-    """Returns the rows of all seeds."""
-    pairs = itertools.product(settings.rows, settings.seeds)
-    return [_row(settings, name, seed) for name, seed in pairs]
-
-
-def _row(settings: VideoSettings, name: Name, seed: int) -> Row:
-    given = _SIZES | _ROWS[name]
-    given |= {"objective": settings.objective} if _ROWS[name] else {}
-    given["side"], given["num_frames"] = settings.side, settings.num_frames
-    given["data_path"] = settings.data_path
-    cells = (name, str(seed), PUBLISHED.get(name, ""))
-    return row_of(settings, ("moving_digits", name), cells, seed, given)
 
 
 PROGRAM = Program(

@@ -1,6 +1,7 @@
 """Tables whose rows are trainings: each trained, tested and printed."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -38,6 +39,8 @@ class RowSettings(Settings):
     """Number of updates from one validation to the next."""
     num_particles: Positive = 128
     """Number of particles in testing."""
+    rows: tuple[str, ...] = ()
+    """Names of the rows."""
     seeds: tuple[Natural, ...] = (0,)
     """Seeds of the weights, the noise and the order of the data, a run
     each."""
@@ -104,54 +107,65 @@ def row_of(
     return Row(" ".join(parts), tuple(cells), fit)
 
 
-def run_rows(
-    rows: Sequence[Row],
-    heads: str,
-    energy: Callable[[Any], float | None],
-    settings: RowSettings,
-) -> None:
-    """Trains, tests and prints rows, one after the other.
-
-    What is there is not done again: a run that was killed goes on, and the
-    test split is scored once.
-
-    Args:
-        rows: The rows.
-        heads: Heads of their first cells, and of the free energy.
-        energy: Gives the free energy of what `evaluate` found, in nats per
-            step, if it is told of.
-        settings: Those of the table.
-    """
-    from recipes.training.evaluation import run_evaluate
-    from recipes.training.fitting import run_fit
-
-    for row in rows if settings.train else ():
-        run_fit(row.fit)
-        if RunFolder(row.fit.folder).read_evaluation("test") is None:
-            run_evaluate(
-                EvaluateSettings(
-                    run=row.fit.folder, num_particles=settings.num_particles
-                )
-            )
-    found = {row.name: _line(row, energy) for row in rows}
-    text = tables.markdown(f"{heads} | {HEADS}", found)
-    tables.show(text, settings.output, "table.md")
-
-
-def _line(row: Row, energy: Callable[[Any], float | None]) -> list[str] | None:
-    folder = RunFolder(row.fit.folder)
-    content = folder.read_evaluation("test")
-    if content is None:
-        return None
-    found = energy(content)
-    return [
-        *row.cells,
-        "" if found is None else f"{found:.3f}",
-        tables.bounds_cell(content),
-        *tables.run_cells(folder.read_record()),
-    ]
-
-
 def negative_elbo(content: Any) -> float:
     """Returns the free energy of what `evaluate` found, nats per step."""
     return -float(content["bounds"]["elbo"]["bound_per_step"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table whose rows are trainings.
+
+    Attributes:
+        heads: Heads of the first cells of a row, and of its free energy.
+        make: Returns a row, by the settings and a value of each of the axes.
+        energy: Gives the free energy of what `evaluate` found, in nats per
+            step, if it is told of.
+        axes: Names of the settings whose values make the rows.
+    """
+
+    heads: str
+    make: Callable[..., Row]
+    energy: Callable[[Any], float | None] = negative_elbo
+    axes: tuple[str, ...] = ("rows", "seeds")
+
+    def rows(self, settings: RowSettings) -> list[Row]:
+        """Returns the rows; one that an axis is nothing to comes once."""
+        values = itertools.product(*(getattr(settings, a) for a in self.axes))
+        rows = [self.make(settings, *given) for given in values]
+        return list({row.name: row for row in rows}.values())
+
+    def run(self, settings: RowSettings) -> None:
+        """Trains, tests and prints rows, one after the other.
+
+        What is there is not done again: a run that was killed goes on, and the
+        test split is scored once.
+        """
+        from recipes.training.evaluation import run_evaluate
+        from recipes.training.fitting import run_fit
+
+        rows = self.rows(settings)
+        for row in rows if settings.train else ():
+            run_fit(row.fit)
+            if RunFolder(row.fit.folder).read_evaluation("test") is None:
+                run_evaluate(
+                    EvaluateSettings(
+                        run=row.fit.folder, num_particles=settings.num_particles
+                    )
+                )
+        found = {row.name: self._line(row) for row in rows}
+        text = tables.markdown(f"{self.heads} | {HEADS}", found)
+        tables.show(text, settings.output, "table.md")
+
+    def _line(self, row: Row) -> list[str] | None:
+        folder = RunFolder(row.fit.folder)
+        content = folder.read_evaluation("test")
+        if content is None:
+            return None
+        found = self.energy(content)
+        return [
+            *row.cells,
+            "" if found is None else f"{found:.3f}",
+            tables.bounds_cell(content),
+            *tables.run_cells(folder.read_record()),
+        ]

@@ -17,17 +17,35 @@ Units = Annotated[str, pydantic.Field(pattern=r"^[1-9]\d*(-[1-9]\d*)*$")]
 HeldOut = Literal["digits", "MNIST", "letters"]
 
 
-class FitSettings(Settings):
+class RunSettings(Settings):
+    """What every command that makes a run can be told.
+
+    Attributes:
+        folder_name: Name of the folder in runs, where none is given.
+    """
+
+    heading: ClassVar[str] = "Run"
+    folder_name: ClassVar[str] = "{data}-{seed}"
+    data: str = "learned_rule"
+    """Name of the data set: letters of the fonts that are installed."""
+    seed: Natural = 0
+    """Seed of the rule, of base models and of their tasks."""
+    run: FolderPath | None = None
+    """Folder of the run. If it is not set, one in runs, named by the data."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of the run."""
+        return self.run or f"runs/{self.folder_name.format(**dict(self))}"
+
+
+class FitSettings(RunSettings):
     """What `fit` can be told."""
 
     heading: ClassVar[str] = "Meta-training"
     incidental: ClassVar[frozenset[str]] = frozenset(
         {"run", "minutes", "updates"}
     )
-    data: str = "learned_rule"
-    """Name of the data set: letters of the fonts that are installed."""
-    seed: Natural = 0
-    """Seed of the rule, of base models and of their tasks."""
     units: tuple[Units, ...] = ("96", "64-64")
     """Base models that learn side by side: the sizes of the layers of each,
     with - between them."""
@@ -55,8 +73,6 @@ class FitSettings(Settings):
     updates: Positive | None = None
     """Largest number of updates of the rule, of all calls together. If it is
     not set, as many as there is time for."""
-    run: FolderPath | None = None
-    """Folder of the run. If it is not set, runs/learned_rule-SEED."""
 
     @pydantic.field_validator("horizons")
     @classmethod
@@ -71,52 +87,80 @@ class FitSettings(Settings):
         layers = [tuple(map(int, text.split("-"))) for text in self.units]
         return [(64, sizes, 1) for sizes in layers]
 
-    @property
-    def folder(self) -> str:
-        """The folder of the run."""
-        return self.run or f"runs/{self.data}-{self.seed}"
 
-
-class TuneSettings(Settings):
+class TuneSettings(RunSettings):
     """What `tune` can be told."""
 
     heading: ClassVar[str] = "Search"
-    data: str = "learned_rule"
-    """Name of the data set: letters of the fonts that are installed."""
+    folder_name: ClassVar[str] = "{data}-tune"
     trials: Positive = 110
     """Number of tries after the first."""
-    seed: Natural = 0
-    """Seed of the rule, of base models, of their batches and of the tries."""
-    run: FolderPath | None = None
-    """Folder of the letters and of merge.json. If it is not set,
-    runs/learned_rule-tune."""
-
-    @property
-    def folder(self) -> str:
-        """The folder of the search."""
-        return self.run or f"runs/{self.data}-tune"
 
 
-class EvaluateSettings(Settings):
-    """What `evaluate` can be told."""
+class RuleSettings(Settings):
+    """What every command that takes a rule can be told."""
 
-    heading: ClassVar[str] = "Evaluation"
-    run: FolderPath = ""
+    heading: ClassVar[str] = "Rule"
+    run: FolderPath = "learned-rule-slim"
     """Folder of a run, a .keras file or a preset."""
-    held_out: tuple[HeldOut, ...] = ("digits", "MNIST")
-    """Images that are scored; letters are those held out for choices."""
-    mnist: FilePath | None = None
-    """File of MNIST, an .npz with x_train, x_test and y_test."""
+    average: tuple[Positive, ...] = ()
+    """Numbers of updates after which the run kept its rule, of whose weights
+    the mean is taken. If it is not set, the last rule."""
     letters: FilePath | None = None
     """File of letters for choices, rendered where there is none. If it is not
     set, glyphs.npz in the folder of the run, or in runs/rule."""
-    units: tuple[Positive, ...] = (256,)
-    """Sizes of the layers of base models."""
-    updates: Positive = 5
-    """Number of updates by the rule."""
+
+
+class ScoreSettings(RuleSettings):
+    """What every command that scores a rule can be told."""
+
+    heading: ClassVar[str] = "Scores"
+    mnist: FilePath | None = None
+    """File of MNIST, an .npz with x_train, x_test and y_test."""
     seeds: Positive = 1
     """Number of base models, whose accuracies are averaged."""
     trials: Positive = 200
     """Number of trials of each entry of the table."""
     output: FilePath | None = None
-    """File that gets a line of JSON for each entry."""
+    """File that gets a line of JSON for each row of the table; those that it
+    holds, of the same rule, seeds and trials, are not measured again."""
+
+
+class EvaluateSettings(ScoreSettings):
+    """What `evaluate` can be told."""
+
+    heading: ClassVar[str] = "Evaluation"
+    held_out: tuple[HeldOut, ...] = ("digits", "MNIST")
+    """Images that are scored; letters are those held out for choices."""
+    units: tuple[Positive, ...] = (256,)
+    """Sizes of the layers of base models."""
+    updates: Positive = 5
+    """Number of updates by the rule."""
+
+
+class DrawSettings(RuleSettings):
+    """What `draw` can be told."""
+
+    heading: ClassVar[str] = "Picture"
+    updates: Positive = 5
+    """Number of updates before receptive fields are shown."""
+    output: FilePath = "learned-rule.png"
+    """PNG file to write."""
+
+
+class SpeedSettings(Settings):
+    """What `speed` can be told."""
+
+    heading: ClassVar[str] = "Measurement"
+    rule: Literal["published", "slim"] = "published"
+    """Sizes of the rule."""
+    units: tuple[Positive, ...] = (128, 128, 128, 128, 32)
+    """Sizes of the layers of the base model."""
+    inputs: Positive = 196
+    """Number of its inputs."""
+    batch_size: Positive = 128
+    """Number of examples of an update."""
+    length: Positive = 5
+    """Number of updates of an unroll."""
+    part: Literal["update", "unroll"] | None = None
+    """Part to time in this process. If it is not set, both, each in its own."""

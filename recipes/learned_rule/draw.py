@@ -1,17 +1,13 @@
-"""A picture of what a rule does: accuracy by inner steps, receptive fields.
-
-python -m recipes.learned_rule.draw picture.png
-"""
-
-import argparse
+"""A picture of what a rule does: accuracy by inner steps, receptive fields."""
 
 import keras
 import numpy as np
 
 import keras_fivo as kf
+from recipes.errors import told_to_the_user
 from recipes.learned_rule import methods
-from recipes.learned_rule.evaluate import best_penalty, choice_set, load_rule
-from recipes.learned_rule.meta_train import load_glyphs
+from recipes.learned_rule.evaluate import best_penalty
+from recipes.learned_rule.sources import choice_set, load_letters, load_rule
 from recipes.pictures import GIVEN, MADE, picture
 
 STEPS = (0, 2, 4, 8, 12, 16, 24, 32, 48)
@@ -58,17 +54,16 @@ def fields(rule, images, updates, num_fields=16):
     ]
 
 
-def draw(rule, data, path, updates):
+def run_draw(settings):
     """Draws the picture.
 
     Args:
-        rule: A `LocalUpdateRule`.
-        data: Letters, as from `load_glyphs`.
-        path: Path of a PNG file.
-        updates: Number of updates before receptive fields are shown.
+        settings: `DrawSettings`.
     """
-    choice = choice_set(data, 8)
-    with picture(path, 9, 3.2) as figure:
+    with told_to_the_user():
+        rule, data = load_rule(settings), load_letters(settings)
+    choice, updates = choice_set(data, 8), settings.updates
+    with told_to_the_user(), picture(settings.output, 9, 3.2) as figure:
         axes = figure.subplots(1, 3, width_ratios=(1.6, 1, 1))
         for units, colour in zip(LAYERS, COLOURS, strict=True):
             values = curve(rule, units, choice)
@@ -86,29 +81,3 @@ def draw(rule, data, path, updates):
             axis.imshow(image, cmap="RdBu", vmin=-1, vmax=1)
             axis.set_title(title, fontsize=9)
             axis.set_axis_off()
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("picture", help="a PNG file")
-    parser.add_argument(
-        "--rule", default="learned-rule-slim", help="preset or .keras file"
-    )
-    parser.add_argument(
-        "--letters",
-        default="runs/rule/glyphs.npz",
-        help="file of letters, made where there is none",
-    )
-    parser.add_argument(
-        "--updates",
-        type=int,
-        default=5,
-        help="number of updates before receptive fields are shown",
-    )
-    given = parser.parse_args()
-    data = load_glyphs(given.letters)
-    draw(load_rule(given.rule), data, given.picture, given.updates)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,5 @@
-"""Meta-training: fits a rule on letters, and goes on after a kill.
+"""Meta-training: fits a rule on letters, and goes on after a kill."""
 
-python -m recipes fit learned_rule minutes=60
-python -m recipes.learned_rule.meta_train RUN --minutes 60
-"""
-
-import argparse
 import json
 import os
 import pathlib
@@ -209,55 +204,3 @@ def _write(model, file):
     beside = file.with_name("beside.keras")
     model.save(beside)
     os.replace(beside, file)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="folder of the model and of its log")
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        default=60.0,
-        help="largest number of minutes of processor time, of all calls",
-    )
-    parser.add_argument(
-        "--updates", type=int, help="largest number of updates of the rule"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the rule and of its tasks"
-    )
-    parser.add_argument(
-        "--learning-rate", type=float, default=2e-3, help="that of Adam"
-    )
-    parser.add_argument(
-        "--penalty",
-        type=float,
-        default=PENALTY,
-        help="penalty of the ridge regression in the meta-objective",
-    )
-    parser.add_argument(
-        "--units",
-        type=int,
-        nargs="+",
-        action="append",
-        help="layers of a base model; once for each that is trained on",
-    )
-    parser.add_argument(
-        "--horizons",
-        type=int,
-        nargs=2,
-        default=HORIZONS,
-        help="fewest and most unrolls, of 6 updates, of a base model's life",
-    )
-    begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--first", help="a meta.keras to begin with")
-    begin.add_argument("--merge", help="a merge.json to begin with")
-    options = vars(parser.parse_args())
-    units = options.pop("units")
-    if units:
-        options["shapes"] = [(64, tuple(layers), 1) for layers in units]
-    train(**options)
-
-
-if __name__ == "__main__":
-    main()

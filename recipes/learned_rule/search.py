@@ -1,14 +1,11 @@
 """Random search of what merges the terms of a change, before meta-training.
 
-python -m recipes.learned_rule.search RUN --tries 110
-
 Base models learn from letters for meta-training by a rule whose other weights
 are as drawn. A try changes some of the twelve weights that lower the
 meta-objective most so far, and stays if it lowers it further. The best are
-written to RUN/merge.json, which `meta_train --merge` reads.
+written to merge.json, which `fit learned_rule merge=FILE` reads.
 """
 
-import argparse
 import pathlib
 import time
 
@@ -127,20 +124,3 @@ def run_search(run, tries, seed):
         rounded = {name: round(x, 1) for name, x in merge.items()}
         print(f"try {number}: {loss:.4f} {rounded}", flush=True)
     print(f"{time.process_time() - begin:.0f} seconds of processor time")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of the letters and of what is best")
-    parser.add_argument(
-        "--tries", type=int, default=110, help="number of tries"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the rule and of the tries"
-    )
-    given = parser.parse_args()
-    run_search(given.run, given.tries, given.seed)
-
-
-if __name__ == "__main__":
-    main()

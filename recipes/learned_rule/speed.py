@@ -1,13 +1,10 @@
 """Speed: processor time of an update of a rule, and of its gradient.
 
-KERAS_BACKEND=jax python -m recipes.learned_rule.speed
-
 At the paper's size: base models 196-128-128-128-128-32, batches of 128, the
 published rule. Each part runs in a process of its own, on one thread if the
 environment says so; its processor time counts, not the time that passes.
 """
 
-import argparse
 import json
 import resource
 import subprocess
@@ -22,8 +19,6 @@ from recipes.benchmark.workload import Batches
 from recipes.learned_rule import meta_train
 
 RULES = {"published": {}, "slim": meta_train.RULE}
-UNITS = (128, 128, 128, 128, 32)
-INPUTS, BATCH_SIZE = 196, 128
 ROUNDS = 5
 
 
@@ -98,51 +93,25 @@ def _peak():
     return most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--rule",
-        choices=list(RULES),
-        default="published",
-        help="sizes of the rule",
-    )
-    parser.add_argument(
-        "--units",
-        type=int,
-        nargs="+",
-        default=list(UNITS),
-        help="sizes of the layers of the base model",
-    )
-    parser.add_argument(
-        "--inputs", type=int, default=INPUTS, help="number of its inputs"
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=BATCH_SIZE,
-        help="number of examples of an update",
-    )
-    parser.add_argument(
-        "--length", type=int, default=5, help="number of updates of an unroll"
-    )
-    parser.add_argument(
-        "--part",
-        choices=list(PARTS),
-        help="part to time in this process; else both, each in its own",
-    )
-    given = parser.parse_args()
-    if given.part:
-        rule = kf.LocalUpdateRule(**RULES[given.rule])
-        sizes = tuple(given.units), given.inputs, given.batch_size
-        found = measure(PARTS[given.part], rule, *sizes, given.length)
-        print(json.dumps(found))
+def run_speed(settings):
+    """Prints a table, or the JSON of the part that is named.
+
+    Args:
+        settings: `SpeedSettings`.
+    """
+    if settings.part:
+        rule = kf.LocalUpdateRule(**RULES[settings.rule])
+        sizes = settings.units, settings.inputs, settings.batch_size
+        make = PARTS[settings.part]
+        print(json.dumps(measure(make, rule, *sizes, settings.length)))
         return
     print("| | ms, median | least | peak memory, MB | before compiling |")
     print("|---|---|---|---|---|")
-    command = [sys.executable, "-m", "recipes.learned_rule.speed"]
+    command = [sys.executable, "-m", "recipes.learned_rule", "speed"]
+    command += settings.arguments(type(settings)())
     for part, name in (("update", "an update"), ("unroll", "its gradient")):
         lines = subprocess.run(
-            [*command, "--part", part, *sys.argv[1:]],
+            [*command, f"part={part}"],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -151,7 +120,3 @@ def main():
         cells = *found["milliseconds"], found["megabytes"], found["before"]
         backend = keras.backend.backend()
         print(f"| {name}, {backend} | {' | '.join(map(str, cells))} |")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,33 +1,22 @@
 """Transfer: a rule on base models and inputs that meta-training never had.
 
-python -m recipes.learned_rule.transfer --mnist mnist.npz
-
 Depths, widths, an order of the inputs and another activation, each beside the
 same base model at random initialisation, 5-way with 10 labels. The number of
 updates and the ridge penalties are chosen, for each, on letters and fonts that
 meta-training has not seen; then both meet the same trials of the digits.
-With `--out`, the command goes on after a kill: rows that the file holds, of
-the same rule, seeds and trials, are not measured again.
 """
 
-import argparse
-import hashlib
 import itertools
-import json
-import pathlib
-import sys
-import time
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from keras import ops
 
 import keras_fivo as kf
-from recipes.errors import RecipeError, reading
+from recipes.errors import told_to_the_user
 from recipes.learned_rule import evaluate, methods
-from recipes.learned_rule.meta_train import load_glyphs
-from recipes.storage import atomic_path
+from recipes.learned_rule.rows import Rows
+from recipes.learned_rule.sources import image_sets, load_rule
 
 STEPS = (2, 5, 10, 20, 40)
 DEPTHS = (2, 4, 6, 8)
@@ -130,16 +119,10 @@ def compare(rule, choice, held_out, case, seeds, trials, steps=STEPS):
     return {
         "case": str(case),
         "updates": chosen,
-        "random": _interval(before),
-        "rule": _interval(after),
-        "gain": _interval(after - before),
+        "random": evaluate.interval(before),
+        "rule": evaluate.interval(after),
+        "gain": evaluate.interval(after - before),
     }
-
-
-def _interval(values):
-    """Returns the mean, and half the width of its 95% interval."""
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return round(float(values.mean()), 4), round(1.96 * float(error), 4)
 
 
 def line(entry):
@@ -157,105 +140,29 @@ HEAD = (
 )
 
 
-class Rows:
-    """Rows of the table, which a file keeps.
+def run_transfer(settings):
+    """Prints the table of each set of images.
 
     Args:
-        path: Path of a file with a line of JSON for each; None: no file.
+        settings: `ScoreSettings`.
     """
-
-    def __init__(self, path):
-        self.path, self.rows = path and pathlib.Path(path), []
-        if self.path and self.path.is_file():
-            with reading(self.path, "a line of JSON for each row"):
-                lines = self.path.read_text().splitlines()
-                self.rows = [json.loads(line) for line in lines]
-
-    def get(self, settings, measure):
-        """Returns the row of given settings, measured unless it is there.
-
-        Args:
-            settings: dict of what can be written as JSON.
-            measure: Function of no arguments that returns the others of the
-                row's entries.
-        """
-        for row in self.rows:
-            if settings.items() <= row.items():
-                return row
-        begin = time.process_time()
-        row = {**settings, **measure()}
-        row["cpu_seconds"] = round(time.process_time() - begin, 1)
-        self.rows.append(row)
-        if self.path:
-            with atomic_path(self.path) as beside:
-                lines = [json.dumps(row) + "\n" for row in self.rows]
-                beside.write_text("".join(lines))
-        return row
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--rule",
-        nargs="+",
-        default=["learned-rule-slim"],
-        help="preset, or files of a rule whose weights are averaged",
-    )
-    parser.add_argument(
-        "--letters",
-        default="runs/rule/glyphs.npz",
-        help="file of letters for choices, made where there is none",
-    )
-    parser.add_argument("--mnist", help="file of MNIST, an .npz")
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=1,
-        help="number of draws of each base model",
-    )
-    parser.add_argument(
-        "--trials", type=int, default=200, help="number of trials of each entry"
-    )
-    parser.add_argument(
-        "--out",
-        help="file that gets a line of JSON for each entry; those that it "
-        "holds are not measured again",
-    )
-    given = parser.parse_args()
-    rule = evaluate.load_rule(*given.rule)
-    data = load_glyphs(given.letters)
-    table, seconds = Rows(given.out), 0.0
-    settings = {"seeds": given.seeds, "trials": given.trials}
-    settings["source"] = " ".join(given.rule)
-    values = [np.asarray(ops.convert_to_numpy(x)) for x in rule.weights]
-    content = b"".join(value.tobytes() for value in values)
-    settings["weights"] = hashlib.sha256(content).hexdigest()[:16]
-    for name, (side, load) in evaluate.HELD_OUT.items():
-        try:
-            held_out = load(given.mnist)
-        except RecipeError as error:
-            print(f"{name}: skipped. {error}", file=sys.stderr)
-            continue
-        choice = evaluate.choice_set(data, side)
+    with told_to_the_user():
+        rule, sets = load_rule(settings), image_sets(settings)
+        kept, seconds = Rows(settings, rule), 0.0
+    for name, choice, held_out in sets:
         print(f"{name}\n\n{HEAD}")
         for case in all_cases():
-            row = table.get(
-                {"data": name, "case": str(case), **settings},
-                partial(
-                    compare,
-                    rule,
-                    choice,
-                    held_out,
-                    case,
-                    range(given.seeds),
-                    given.trials,
-                ),
+            measure = partial(
+                compare,
+                rule,
+                choice,
+                held_out,
+                case,
+                range(settings.seeds),
+                settings.trials,
             )
+            row = kept.get({"data": name, "case": str(case)}, measure)
             print(line(row), flush=True)
             seconds += row["cpu_seconds"]
         print()
     print(f"{seconds:.0f} seconds of processor time")
-
-
-if __name__ == "__main__":
-    main()

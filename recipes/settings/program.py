@@ -16,6 +16,7 @@ from recipes.settings.base import (
     as_text,
     choices_of,
     kinds_of,
+    nearest,
 )
 
 _USAGE = "[name=value | --name value]..."
@@ -88,6 +89,41 @@ class Program:
                 help=_help(field.description or "", getattr(defaults, name)),
             )
         return parser.format_help().rstrip()
+
+
+def run_one_of(
+    verbs: Mapping[str, Program], argv: Sequence[str] | None = None
+) -> int:
+    """Runs the program that the first argument names; returns the exit code.
+
+    Args:
+        verbs: Programs by the last word of their commands, which all else is
+            alike in.
+        argv: Arguments. Default: those of the process.
+    """
+    given = sys.argv[1:] if argv is None else argv
+    return guarded(_start_one_of, verbs, given)
+
+
+def _start_one_of(verbs: Mapping[str, Program], argv: Sequence[str]) -> None:
+    name, *rest = argv or ("help",)
+    if name in verbs:
+        verbs[name].start(rest)
+        return
+    if name not in ("-h", "--help", "help"):
+        raise RecipeError(
+            f"The verbs are {', '.join(verbs)}."
+            f"{nearest(name, verbs, '`')} Received: {name!r}."
+        )
+    command = next(iter(verbs.values())).command.rpartition(" ")[0]
+    print(f"usage: {command} VERB {_USAGE}\n")
+    for name, verb in verbs.items():
+        print(f"  {name:<10} {verb.summary}")
+    print(
+        f"\n`{command} VERB --help` lists the settings of a verb. The\n"
+        f"backend is that of KERAS_BACKEND: {', '.join(BACKENDS[:-1])} or "
+        f"{BACKENDS[-1]}."
+    )
 
 
 def read_arguments(
@@ -183,7 +219,7 @@ def _heading(cls: type[Settings], name: str) -> str:
 
 def _help(description: str, value: Any) -> str:
     text = " ".join(description.replace("%", "%%").split())
-    if value == "" or (value is None and "not set" in text):
+    if value in ("", ()) or (value is None and "not set" in text):
         return text
     return f"{text} [{'not set' if value is None else as_text(value)}]"
 

@@ -31,11 +31,19 @@ def assert_mean_is(values, expected, allowance):
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize(("method", "lag"), PARTICLE_METHODS)
-def test_moments_and_samples_are_those_of_the_exact_posterior(method, lag):
+@pytest.mark.parametrize(
+    ("method", "lag", "proposal"),
+    [
+        *((*given, "exact_filtering") for given in PARTICLE_METHODS),
+        ("backward", None, kf.IterativeProposal(1, kf.GradientUpdate(0.05))),
+    ],
+)
+def test_moments_and_samples_are_those_of_the_exact_posterior(
+    method, lag, proposal
+):
     """Weighted particles have a bias of the order of variance / particles."""
     repeats, particles = 80, 200
-    made, values = linear_gaussian()
+    made, values = linear_gaussian(proposal)
     found = made.smooth(
         sequences(repeats),
         method,

@@ -15,10 +15,14 @@ from recipes.learned_rule import (
     meta_train,
     methods,
     search,
+    sources,
     speed,
     tasks,
     transfer,
 )
+from recipes.learned_rule.__main__ import PROGRAMS
+from recipes.learned_rule.config import EvaluateSettings, RuleSettings
+from recipes.settings.program import run_one_of
 
 GROUPS = [kf.TaskGroup(64, (5,), 2), kf.TaskGroup(196, (4,), 1)]
 
@@ -129,24 +133,24 @@ def test_every_image_comes_once_before_any_comes_again():
 def test_the_table_has_a_row_for_each_method():
     images = np.eye(10, dtype="float32")[np.arange(300) % 10]
     letters = images, images, np.arange(300) % 10
-    entries = list(
-        evaluate.rows(letters, letters, {"units": (9,)}, [0], ["raw pixels"], 4)
+    row = evaluate.score(
+        "raw pixels", letters, letters, {"units": (9,)}, [0], 4
     )
-    assert [e["accuracy"] for e in entries] == [1.0] * 6
-    lines = evaluate.table(entries).splitlines()
+    assert [cell["accuracy"] for cell in row["cells"]] == [(1.0, 0.0)] * 6
+    lines = evaluate.table([row | {"method": "raw pixels"}]).splitlines()
     assert lines[-1].startswith("| raw pixels | 1.000 ± 0.000 |")
 
 
 def test_the_letters_of_choices_can_be_scored(monkeypatch, capsys):
     data = letters(4 * 8 * 30)
     data["letter"] = np.arange(960) // 8 % 43
-    monkeypatch.setattr(evaluate, "load_glyphs", lambda _: data)
+    raw = {"raw pixels": methods.raw_pixels}
+    monkeypatch.setattr(sources, "load_glyphs", lambda _: data)
     monkeypatch.setattr(evaluate, "CELLS", ((5, 1),))
-    command = ["evaluate", "--data", "letters", "--trials", "4"]
-    monkeypatch.setattr("sys.argv", [*command, "--methods", "raw pixels"])
-    evaluate.main()
+    monkeypatch.setattr(evaluate, "METHODS", raw)
+    evaluate.run_evaluate(EvaluateSettings(held_out="letters", trials=4))
     out = capsys.readouterr().out
-    images, _, labels = evaluate.choice_set(data, 8)
+    images, _, labels = sources.choice_set(data, 8)
     penalty, _ = evaluate.best_penalty(methods.flat(images), labels, 5, 1)
     expected = evaluate.accuracies(
         methods.flat(images), labels, 5, 1, 4, penalty
@@ -156,8 +160,16 @@ def test_the_letters_of_choices_can_be_scored(monkeypatch, capsys):
 
 
 def test_held_out_images_that_are_missing_are_told():
-    with pytest.raises(RecipeError, match="Received: path='nowhere'"):
-        evaluate.mnist("nowhere")
+    with pytest.raises(RecipeError, match="mnist=FILE"):
+        sources.mnist(None)
+    with pytest.raises(OSError, match="nowhere"):
+        sources.mnist("nowhere")
+
+
+def test_a_file_that_is_not_of_mnist_is_told(tmp_path):
+    np.savez(tmp_path / "other.npz", x_train=np.zeros((2, 28, 28)))
+    with pytest.raises(FileError, match="x_train, x_test and y_test"):
+        sources.mnist(tmp_path / "other.npz")
 
 
 def test_a_search_keeps_what_lowers_the_objective():
@@ -239,28 +251,17 @@ def test_a_training_that_was_killed_goes_on_without_loss(tmp_path, monkeypatch):
     assert seconds == sorted(seconds)
 
 
-def test_each_base_model_named_is_trained_on(monkeypatch):
-    told = {}
-    monkeypatch.setattr(meta_train, "train", told.update)
-    words = "meta_train runs/rule --units 9 --units 8 7 --horizons 2 5"
-    monkeypatch.setattr("sys.argv", words.split())
-    meta_train.main()
-    assert told["shapes"] == [(64, (9,), 1), (64, (8, 7), 1)]
-    groups = [kf.TaskGroup(*shape) for shape in told["shapes"]]
-    stream = meta_train.make_stream(letters(), groups, 0, 3, told["horizons"])
-    assert stream.horizons == (2, 5)
-
-
 def test_a_rule_of_several_files_is_their_mean(tmp_path):
     rule = meta_train.new_rule()
     first = rule.get_weights()
-    np.savez(tmp_path / "a.npz", *first)
-    np.savez(tmp_path / "b.npz", *[x + 2.0 for x in first])
-    found = evaluate.load_rule(tmp_path / "a.npz", tmp_path / "b.npz")
+    np.savez(tmp_path / "rule_000003.npz", *first)
+    np.savez(tmp_path / "rule_000050.npz", *[x + 2.0 for x in first])
+    settings = RuleSettings(run=str(tmp_path), average="3,50")
+    found = sources.load_rule(settings)
     for mean, value in zip(found.get_weights(), first, strict=True):
         np.testing.assert_allclose(mean, value + 1.0, rtol=1e-6)
-    with pytest.raises(RecipeError, match="Received: rule="):
-        evaluate.load_rule("learned-rule-slim", "learned-rule-slim")
+    with pytest.raises(OSError, match="rule_000004"):
+        sources.load_rule(settings.changed(average="3,4"))
 
 
 @pytest.mark.one_backend
@@ -338,33 +339,29 @@ def test_a_table_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
             "gain": gain,
         }
 
-    def run(*options):
-        command = ["transfer", "--out", str(path), *options]
-        monkeypatch.setattr("sys.argv", command)
-        transfer.main()
-        return capsys.readouterr().out
+    def run(*words, code=0):
+        command = ["transfer", f"output={path}", *words]
+        assert run_one_of(PROGRAMS, command) == code
+        return capsys.readouterr()
 
     cases = [transfer.Case((n,)) for n in (3, 4, 5)]
     held_out = {"digits": (8, lambda _: None)}
     monkeypatch.setattr(transfer, "compare", compare)
     monkeypatch.setattr(transfer, "all_cases", lambda: cases)
-    monkeypatch.setattr(transfer.evaluate, "HELD_OUT", held_out)
-    monkeypatch.setattr(transfer, "load_glyphs", lambda _: letters())
-    with pytest.raises(KeyboardInterrupt):
-        run()
-    capsys.readouterr()
-    table = run()
+    monkeypatch.setattr(sources, "HELD_OUT", held_out)
+    monkeypatch.setattr(sources, "load_glyphs", lambda _: letters())
+    run(code=130)
+    table = run().out
     assert measured == ["3", "4", "4", "5"]
     assert [x[:4] for x in table.splitlines()[4:7]] == ["| 3 ", "| 4 ", "| 5 "]
     # Nothing is left to measure, and the table is the same.
-    assert run() == table
+    assert run().out == table
     assert len(measured) == 4
     # Other trials are other rows.
-    run("--trials", "7")
+    run("trials=7")
     assert measured[4:] == ["3", "4", "5"]
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(FileError, match="Received: path="):
-        run()
+    assert "Received: path=" in run(code=2).err
 
 
 @pytest.mark.one_backend

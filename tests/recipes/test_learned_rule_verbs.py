@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recipes.cli import main
-from recipes.learned_rule import evaluate, meta_train, methods, search
+from recipes.learned_rule import evaluate, meta_train, methods, search, sources
 from recipes.training.run_folder import RunFolder
 from tests.recipes.test_learned_rule import letters
 
@@ -57,8 +57,8 @@ def test_evaluate_prints_the_table_of_a_run_and_of_a_preset(
     monkeypatch.setattr(evaluate, "CELLS", ((5, 1),))
     seen, found = [], []
 
-    def load_rule(*sources):
-        found.append(load(*sources))
+    def load_rule(settings):
+        found.append(load(settings))
         return found[-1]
 
     def load_glyphs(path):
@@ -67,9 +67,9 @@ def test_evaluate_prints_the_table_of_a_run_and_of_a_preset(
         data["letter"] = np.arange(960) // 8 % 43
         return data
 
-    load = evaluate.load_rule
+    load, score = sources.load_rule, evaluate.score
     monkeypatch.setattr(evaluate, "load_rule", load_rule)
-    monkeypatch.setattr(evaluate, "load_glyphs", load_glyphs)
+    monkeypatch.setattr(sources, "load_glyphs", load_glyphs)
     run, lines = tmp_path / "run", tmp_path / "lines.jsonl"
     assert main(["fit", "learned_rule", f"run={run}"]) == 0
     np.savez(run / "glyphs.npz", nothing=0)
@@ -78,11 +78,18 @@ def test_evaluate_prints_the_table_of_a_run_and_of_a_preset(
     assert main(["evaluate", str(run), *words, f"output={lines}"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("letters\n") and "| raw pixels | " in out
-    assert json.loads(lines.read_text())["ways"] == 5
+    assert json.loads(lines.read_text())["cells"][0]["ways"] == 5
+    # What the file holds is not scored again.
+    monkeypatch.setattr(evaluate, "score", lambda *_: pytest.fail())
+    assert main(["evaluate", str(run), *words, f"output={lines}"]) == 0
+    assert capsys.readouterr().out == out
+    monkeypatch.setattr(evaluate, "score", score)
     assert main(["evaluate", "learned-rule-slim", *words]) == 0
     assert capsys.readouterr().out == out
     assert seen[0] == run / "glyphs.npz"
-    begun, shipped = (keras.ops.convert_to_numpy(r.weights[0]) for r in found)
+    begun, _, shipped = (
+        keras.ops.convert_to_numpy(r.weights[0]) for r in found
+    )
     assert begun.shape == shipped.shape and np.any(begun != shipped)
 
 

@@ -80,7 +80,7 @@ def test_rows_with_fivo_are_of_all_cells_particles_and_seeds(tmp_path):
         seeds=(0, 2),
         output=str(tmp_path),
     )
-    rows = {row.name: row for row in refined_music.rows_of(settings)}
+    rows = {row.name: row for row in refined_music.TABLE.rows(settings)}
     assert len(rows) == 2 + 8
     # What is usual has no place in the name.
     assert rows["jsb fivo-started"].fit.folder == str(
@@ -100,11 +100,11 @@ def test_rows_with_fivo_are_of_all_cells_particles_and_seeds(tmp_path):
 
 def test_music_is_refined_as_in_the_paper():
     settings = MusicSettings(data=("musedata",), rows=("refined-1",))
-    (row,) = refined_music.rows_of(settings)
+    (row,) = refined_music.TABLE.rows(settings)
     assert row.fit.update == "highway" and row.fit.batch_size == 16
     assert row.fit.learning_rate == 3e-4
     changed = settings.changed(learning_rate=1e-4, dropout=0.2)
-    (row,) = refined_music.rows_of(changed)
+    (row,) = refined_music.TABLE.rows(changed)
     assert (row.fit.learning_rate, row.fit.dropout) == (1e-4, 0.2)
 
 
@@ -141,9 +141,9 @@ def test_a_row_of_video_is_one_command(asked, tmp_path, capsys):
 @pytest.mark.parametrize("table", TABLES)
 def test_what_was_not_run_is_said(table, asked, tmp_path):
     settings = table.PROGRAM.defaults.changed(output=str(tmp_path), train=False)
-    table.run(settings)
+    table.PROGRAM.run(settings)
     text = (tmp_path / "table.md").read_text()
-    names = [row.name for row in table.rows_of(settings)]
+    names = [row.name for row in table.TABLE.rows(settings)]
     assert f"Not run: {', '.join(names)}." in text and len(names) >= 2
     assert not any(asked.values())
 
