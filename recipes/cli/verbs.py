@@ -163,13 +163,14 @@ def _usual(verb: str) -> Callable[[Given], Settings]:
     """
 
     def defaults(given: Given) -> Settings:
-        if given.get("data", "").endswith(_TABLES):
-            cast(dict, given).update(data="table", data_path=given["data"])
+        of_tables = verb in ("forecast", "backtest")
+        named = given.get("data", "")
+        if named.lower().endswith(_TABLES) or (of_tables and "." in named):
+            cast(dict, given).update(data="table", data_path=named)
         preset = given.get("preset")
         record = record_of_preset(preset) if preset else None
         if record and "data" not in given:
             cast(dict, given).update(data=record["settings"]["data"])
-        of_tables = verb in ("forecast", "backtest")
         data = given.get("data", "table" if of_tables else "")
         recipe = recipe_of(data)
         settings: Settings = getattr(recipe, f"{verb}_settings")(data)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import errno
 import importlib.util
 import os
 import pathlib
@@ -21,6 +22,11 @@ from recipes.settings.base import (
 
 _USAGE = "[name=value | --name value]..."
 BACKENDS = ("tensorflow", "jax", "torch")
+# What an operating system says of places that a user chose badly.
+_OF_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +187,15 @@ def guarded(start: Callable[..., None], *arguments: Any) -> int:
         # Python would flush what is left once more, and tell of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in _OF_PLACES:
+            raise
+        print(
+            f"error: {error.strerror}. Name a place that may be written to and "
+            f"has room, as run=FOLDER. Received: path={error.filename}.",
+            file=sys.stderr,
+        )
+        return 2
     return 0
 
 

@@ -34,8 +34,9 @@ class DataSettings(Settings):
     """Columns of numbers that are known ahead, such as prices or holidays. They
     must have values in the rows of the future, whose targets are empty."""
     frequency: str | None = None
-    """Step of the time index: hour, day, week, month, quarter, year or step. If
-    it is not set, that of most of the gaps between times."""
+    """Step of the time index: minute, 5min, 10min, 15min, 30min, hour, day,
+    week, month, quarter or year; of whole numbers step or year. If it is not
+    set, that of most of the gaps between times."""
     season: tuple[PositiveFloat, ...] | None = None
     """Lengths of the seasons, in steps. If they are not set, those that the
     frequency usually has; 1 is none."""

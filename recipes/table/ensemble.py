@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_fivo import structural
+from recipes.errors import RecipeError
 from recipes.table.batches import batches_of
 
 # A column that is known ahead moves a series by so many scales, a priori.
@@ -60,6 +61,9 @@ def build_forecaster(panel, ends, settings):
         panel: `Panel`.
         ends: Number of steps of each series that may be seen.
         settings: `ModelSettings`.
+
+    Raises:
+        RecipeError: A series has values that no power can transform.
     """
     names = ("series", "damped", "stationary", "frequency", "slope_variance")
     columns = {name: [] for name in names}
@@ -92,6 +96,12 @@ def build_forecaster(panel, ends, settings):
             columns["stationary"].append(member.stationary)
             columns["frequency"].append(2 * np.pi / period if period else 0.0)
             columns["slope_variance"].append((2 / (season + 1)) ** 2)
+        if number not in columns["series"]:
+            raise RecipeError(
+                "A power of 0 needs values above 0, others below 1 need none "
+                "below 0: let 1 be among `powers`. Received: powers="
+                f"{settings.powers} and {one.name!r} with {np.nanmin(past):g}."
+            )
     model = structural.StructuralForecaster(len(transformations), **model_of)
     model.start(transformations, columns, variances)
     return model

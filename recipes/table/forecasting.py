@@ -34,14 +34,7 @@ def forecast(model, panel, origins, horizon, batch_size=256):
     Raises:
         RecipeError: What is known ahead ends before the horizon.
     """
-    for one, own in zip(panel.series, origins, strict=True):
-        if not one.until(max(own)).fits(horizon):
-            raise RecipeError(
-                "Known columns must reach as far as the forecast: add rows "
-                "whose target is empty, or forecast fewer steps. Received: "
-                f"{one.name!r} with {len(one.known) - max(own)} of {horizon} "
-                "steps ahead."
-            )
+    check_known_ahead(panel, origins, horizon)
     ends = [max(own) for own in origins]
     series = model.series_of_rows
     transformations = model.transformations_of_rows
@@ -64,6 +57,28 @@ def forecast(model, panel, origins, horizon, batch_size=256):
                 mixed[number] = _mixed(values[number], past)
                 values[number] = None
     return mixed
+
+
+def check_known_ahead(panel, origins, horizon):
+    """Refuses a horizon that known columns do not reach.
+
+    Args:
+        panel: `Panel`.
+        origins: As for `forecast`.
+        horizon: Number of steps.
+
+    Raises:
+        RecipeError: What is known ahead ends before the horizon.
+    """
+    for one, own in zip(panel.series, origins, strict=True):
+        seen = one.until(max(own))
+        if not seen.fits(horizon):
+            raise RecipeError(
+                "Known columns must reach as far as the forecast: add rows "
+                "whose target is empty, or forecast fewer steps. Received: "
+                f"{one.name!r} with {seen.steps_ahead()} of {horizon} "
+                "steps ahead."
+            )
 
 
 def _moments(model, panel, batch, origins, horizon):

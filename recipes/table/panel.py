@@ -11,12 +11,14 @@ from recipes.table.periods import (
     Frequency,
     calendar_columns,
     find_frequency,
+    odd_time,
     parse_times,
 )
 from recipes.table.reading import MISSING, find_roles, numbers
 
 _MAX_STEPS = 2**17  # of one series: a wrong time must not take all memory
 _LEAST = 4
+_LARGEST = 1e30  # weights are float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +43,13 @@ class Series:
 
     def fits(self, steps):
         """Returns whether all known columns reach this far."""
-        if not self.known.shape[1]:
-            return True
-        known = self.known[: len(self.values) + steps]
-        return len(known) == len(self.values) + steps and np.all(
-            np.isfinite(known)
-        )
+        return not self.known.shape[1] or self.steps_ahead() >= steps
+
+    def steps_ahead(self):
+        """Returns for how many steps all known columns go on without a gap."""
+        ahead = self.known[len(self.values) :]
+        missing = np.flatnonzero(~np.isfinite(ahead).all(axis=1))
+        return int(missing[0]) if len(missing) else len(ahead)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +116,7 @@ def make_panel(columns, settings):
         raise RecipeError(
             "The column of times must hold times, such as 2024-01-31, 2024-01 "
             "or 2024 Q1, in each row. Received: "
-            f"time={roles.time!r} with {_odd_times(columns[roles.time])}."
+            f"time={roles.time!r} with {odd_time(columns[roles.time])}."
         )
     values = {n: _numeric(columns, n, "target") for n in roles.target}
     known = [_numeric(columns, n, "known") for n in roles.known]
@@ -129,6 +132,7 @@ def make_panel(columns, settings):
     except ValueError as error:
         raise RecipeError(str(error)) from None
     steps = frequency.numbers(times)
+    _check_steps(steps, groups, frequency)
     made = [
         _regular(
             _name(group, target, roles), steps[rows], of[rows], known[rows]
@@ -137,7 +141,7 @@ def make_panel(columns, settings):
         for target, of in values.items()
     ]
     for one in made:
-        _check_series(one)
+        _check_series(one, frequency)
     if settings.calendar:
         made = [_with_calendar(one, frequency) for one in made]
     seasons = settings.season
@@ -151,11 +155,6 @@ def make_panel(columns, settings):
     return Panel(tuple(made), frequency, seasons, names, tuple(notes)), roles
 
 
-def _odd_times(texts):
-    odd = [text for text in texts if parse_times([text]) is None]
-    return repr(odd[0]) if odd else f"{texts[0]!r}, of an unknown order"
-
-
 def _numeric(columns, name, role):
     found = numbers(columns[name])
     if found is None:
@@ -166,12 +165,16 @@ def _numeric(columns, name, role):
         ]
         raise RecipeError(
             f"`{role}` must be a column of numbers. Received: {role}={name!r} "
-            f"with {bad[0]!r} in {len(bad)} of {len(columns[name])} rows."
+            f"with {bad[0]!r} in {len(bad)} of {len(columns[name])} rows. A "
+            "cell that is empty or NA is missing; code categories by columns "
+            "of 0 and 1."
         )
-    if np.any(np.isinf(found)):
+    large = np.abs(found[~np.isnan(found)]).max(initial=0.0)
+    if large > _LARGEST:
         raise RecipeError(
-            f"`{role}` must be finite. Received: {role}={name!r} with "
-            f"{int(np.isinf(found).sum())} infinite values."
+            f"`{role}` must be numbers of at most {_LARGEST:g}: take another "
+            f"unit, or empty a cell that is wrong. Received: {role}={name!r} "
+            f"with {large:g}."
         )
     return found
 
@@ -201,6 +204,20 @@ def _check_times(times, groups, column):
         if np.any(own[1:] < own[:-1]) and not notes:
             notes.append("Rows were not sorted by time; they are now.")
     return notes
+
+
+def _check_steps(steps, groups, frequency):
+    """Refuses rows of which all but one would be lost."""
+    for key, rows in groups.items():
+        unique, counts = np.unique(steps[rows], return_counts=True)
+        if len(unique) != len(rows):
+            twice = frequency.labels(unique[counts > 1])[0]
+            raise RecipeError(
+                f"A step ({frequency.name}) may have one row in each series. "
+                f"Received: {counts.max()} rows in {twice}"
+                f"{' of ' + ', '.join(key) if key else ''}. Name another "
+                "`frequency`, or sum up the rows of each step."
+            )
 
 
 def _check_leaks(values, known, roles):
@@ -248,7 +265,7 @@ def _regular(name, steps, values, known):
     return Series(name, start, full[first:last], ahead[first:])
 
 
-def _check_series(one):
+def _check_series(one, frequency):
     observed = int(np.isfinite(one.values).sum())
     if observed < _LEAST:
         raise RecipeError(
@@ -258,8 +275,10 @@ def _check_series(one):
     gaps = np.isnan(one.known[: len(one.values)]).any(axis=1)
     if gaps.any():
         raise RecipeError(
-            "Known columns must have a value at every step of a series. "
-            f"Received: {one.name!r} with {int(gaps.sum())} steps without."
+            "Known columns must have a value at every step of a series, also "
+            f"at those without a row. Received: {one.name!r} with "
+            f"{int(gaps.sum())} steps without, the first of them "
+            f"{frequency.labels([one.start + np.argmax(gaps)])[0]}."
         )
 
 

@@ -9,6 +9,11 @@ import numpy as np
 # Steps, the unit of NumPy in which they are whole numbers, how many of it a
 # step has, and seasons in steps. A season of a year takes long data to see.
 _KNOWN = {
+    "minute": ("m", 1, (60.0, 1440.0)),
+    "5min": ("m", 5, (288.0, 2016.0)),
+    "10min": ("m", 10, (144.0, 1008.0)),
+    "15min": ("m", 15, (96.0, 672.0)),
+    "30min": ("m", 30, (48.0, 336.0)),
     "hour": ("h", 1, (24.0, 168.0)),
     "day": ("D", 1, (7.0, 365.25)),
     "week": ("D", 7, (365.25 / 7,)),
@@ -18,7 +23,11 @@ _KNOWN = {
     "step": (None, 1, ()),
 }
 FREQUENCIES = tuple(_KNOWN)
-_HORIZON = {"hour": 24, "day": 28, "week": 13, "month": 12, "quarter": 8}
+_NUMBERED = ("year", "step")
+_HORIZON = {
+    **{"minute": 60, "5min": 288, "10min": 144, "15min": 96, "30min": 48},
+    **{"hour": 24, "day": 28, "week": 13, "month": 12, "quarter": 8},
+}
 CALENDAR = {
     "day": ("first_of_month",),
     "month": ("days", "weekdays"),
@@ -57,6 +66,23 @@ def parse_times(texts):
             continue
         return np.array(found, "datetime64[s]")
     return None
+
+
+def odd_time(texts):
+    """Returns a text of a column that is no time, and why it is none.
+
+    Args:
+        texts: List of texts for which `parse_times` gives None.
+    """
+    odd = [text for text in texts if parse_times([text]) is None]
+    if odd and not _SLASHES.match(odd[0].strip()):
+        return repr(odd[0])
+    if odd or all(_SLASHES.match(text.strip()) for text in texts):
+        return (
+            f"{(odd or texts)[0]!r}, whose day and month cannot be told apart: "
+            "write 2024-01-31"
+        )
+    return f"{texts[0]!r} and others of another form"
 
 
 def _parse_iso(texts):
@@ -166,10 +192,11 @@ def find_frequency(times, name=None):
     dated = np.issubdtype(times[0].dtype, np.datetime64)
     if name is None:
         name = _usual_step(times) if dated else "step"
-    if name not in _KNOWN:
+    known = [one for one in _KNOWN if one != "step"] if dated else _NUMBERED
+    if name not in known:
         raise ValueError(
-            f"`frequency` is one of {', '.join(_KNOWN)}. "
-            f"Received: frequency={name!r}."
+            f"`frequency` of {'dates' if dated else 'whole numbers'} is one of "
+            f"{', '.join(known)}. Received: frequency={name!r}."
         )
     unit, size, _ = _KNOWN[name]
     every = np.concatenate(times)
@@ -193,7 +220,16 @@ def _usual_step(times):
     days = np.concatenate(days) / 86_400
     days = days[days > 0]
     step = float(np.median(days)) if len(days) else 30.0
-    ends = {0.9: "hour", 6: "day", 27: "week", 80: "month", 350: "quarter"}
+    # Between the steps, in days.
+    ends = {0.002: "minute", 0.005: "5min", 0.008: "10min", 0.015: "15min"}
+    ends |= {
+        0.03: "30min",
+        0.9: "hour",
+        6: "day",
+        27: "week",
+        80: "month",
+        350: "quarter",
+    }
     return next((name for end, name in ends.items() if step < end), "year")
 
 

@@ -3,15 +3,17 @@
 import csv
 import dataclasses
 import pathlib
+import re
 
 import numpy as np
 
 from recipes.errors import RecipeError, reading
 from recipes.packages import require
 from recipes.settings.base import nearest
-from recipes.table.periods import parse_times
+from recipes.table.periods import odd_time, parse_times
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
+_UNNAMED = re.compile(r"column \d+$")
 _TARGETS = ("y", "value", "target", "sales", "demand", "count", "observation")
 _TIMES = ("time", "date", "ds", "timestamp", "month", "period", "year", "day")
 _SERIES = ("unique_id", "series", "id", "item", "store", "name", "region")
@@ -71,17 +73,19 @@ def read_table(path):
 
         with reading(path, "a Parquet file"):
             frame = pandas.read_parquet(path)
-            frame = frame if frame.index.name is None else frame.reset_index()
+            if not isinstance(frame.index, pandas.RangeIndex):
+                frame = frame.reset_index()
             columns = {
                 str(name): ["" if x is None else str(x) for x in frame[name]]
                 for name in frame.columns
             }
     else:
-        with reading(path, "a CSV file, UTF-8, with names in its first line"):
+        expected = "a CSV file, UTF-8, with names in its first line"
+        with reading(path, expected, "Save it as such a file."):
             columns = _read_csv(path)
     if not columns or not next(iter(columns.values())):
         raise RecipeError(
-            "A table must have a row of names, and rows. "
+            "A table must have a line of names, and rows. "
             f"Received: data_path={str(path)!r}, of {len(columns)} columns "
             "and no row."
         )
@@ -93,22 +97,31 @@ def _read_csv(path):
         first = file.readline()
         delimiter = max(",;\t|", key=first.count)
         file.seek(0)
-        rows = [
-            row
-            for row in csv.reader(file, delimiter=delimiter)
+        reader = csv.reader(file, delimiter=delimiter)
+        lines = [
+            (reader.line_num, row)
+            for row in reader
             if any(cell.strip() for cell in row)
         ]
-    names, rows = [name.strip() for name in rows[0]], rows[1:]
+    names = [name.strip() for name in lines[0][1]] if lines else []
+    # A column of row numbers has no name, and one that is left over no cell.
+    names = [name or f"column {i}" for i, name in enumerate(names, 1)]
     if len(set(names)) != len(names):
         raise ValueError(f"names of columns that are not different: {names}")
-    for number, row in enumerate(rows, 2):
+    for number, row in lines:
         if len(row) != len(names):
             raise ValueError(
                 f"line {number} of {len(row)} cells, for {len(names)} names"
             )
+    rows = [row for _, row in lines[1:]]
     if delimiter == ";":  # where a comma is a decimal point
         rows = [[_decimal_point(cell) for cell in row] for row in rows]
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    return {
+        name: cells
+        for name, cells in columns.items()
+        if not _UNNAMED.match(name) or any(map(str.strip, cells))
+    }
 
 
 def _decimal_point(cell):
@@ -132,9 +145,18 @@ def numbers(texts):
         return None
 
 
-def _not_a_number(texts):
-    """Returns the first text for which `numbers` gives None."""
-    return next(text for text in texts if numbers([text]) is None)
+def _not_numbers(texts):
+    """Returns the texts for which `numbers` gives None."""
+    return [text for text in texts if numbers([text]) is None]
+
+
+def _odd_cells(texts):
+    """Returns the cells that are no numbers, where most others are."""
+    if numbers(texts) is not None:
+        return []
+    there = [text for text in texts if text.strip().lower() not in MISSING]
+    odd = _not_numbers(there)
+    return odd if 2 * len(odd) < len(there) else []
 
 
 def find_roles(columns, settings):
@@ -155,6 +177,11 @@ def find_roles(columns, settings):
         _check_there(columns, "time", settings.time)
     taken = {*series, *(settings.target or ()), *settings.known}
     time = settings.time or _find_time(columns, taken)
+    if parse_times([time]) is not None:
+        raise RecipeError(
+            "The first line of a table must hold names of columns. "
+            f"Received: {', '.join(columns)}."
+        )
     left = [name for name in columns if name not in taken | {time}]
     if settings.series is None:
         series = _find_series(columns, time, left)
@@ -198,9 +225,16 @@ def _find_time(columns, taken):
     for name in left:
         if parsed[name] is not None and name.lower() in _TIMES:
             return name
+    near = [
+        f" {name!r} holds {odd_time(columns[name])}."
+        for name in left
+        if name.lower() in _TIMES or parse_times(columns[name][:1]) is not None
+        if parsed[name] is None
+    ]
     raise RecipeError(
-        "No column holds times, such as 2024-01-31, 2024-01 or 2024 Q1. Name "
-        f"one with time=... Received: columns {', '.join(columns)}."
+        "No column holds times, such as 2024-01-31, 2024-01 or 2024 Q1, in "
+        "each row. Name one with time=... Received: columns "
+        f"{', '.join(columns)}.{near[0] if near else ''}"
     )
 
 
@@ -208,7 +242,8 @@ def _find_series(columns, time, left):
     """Finds columns that tell series apart, and those named as if they did.
 
     Those of text are left out, without which no time stands twice, where they
-    go back and forth in time, as the weather does, or only describe a series.
+    go back and forth in time, as the weather does, only describe a series, or
+    leave most series with one row; and numbers with some text among them.
     """
     found = [name for name in left if numbers(columns[name]) is None]
     named = [n for n in left if n.lower() in _SERIES]
@@ -218,13 +253,20 @@ def _find_series(columns, time, left):
         return tuple(found)
     for name in [x for x in found[::-1] if x not in named]:
         rest = [x for x in found if x != name]
+        if _odd_cells(columns[name]):
+            found = rest
+            continue
         codes, both = _codes(columns, rest), _codes(columns, [*rest, name])
         if len(set(zip(codes, times.tolist(), strict=True))) < len(codes):
             continue
         ordered = both[np.lexsort((times, codes))]
         blocks = 1 + np.count_nonzero(ordered[1:] != ordered[:-1])
-        comes_back = blocks > len(set(both))
-        if comes_back or (rest and _is_static(columns[name], codes)):
+        several = len(set(both))
+        if (
+            blocks > several  # it comes back
+            or 2 * several > len(both)
+            or (rest and _is_static(columns[name], codes))
+        ):
             found = rest
     return tuple(found)
 
@@ -248,15 +290,24 @@ def _is_static(texts, codes):
 def _find_target(columns, left):
     numeric = [name for name in left if numbers(columns[name]) is not None]
     named = [name for name in numeric if name.lower() in _TARGETS]
-    if len(numeric) == 1:
-        return tuple(numeric)
     if len(named) == 1:
         return tuple(named)
+    for name in left:
+        if odd := _odd_cells(columns[name]):
+            raise RecipeError(
+                "A column of numbers must hold no text: a cell that is empty "
+                f"or NA is missing. Received: {name!r} with {odd[0]!r} in "
+                f"{len(odd)} of {len(columns[name])} rows. Mend them, or name "
+                "the column to forecast with target=..."
+            )
+    numeric = [name for name in numeric if not _UNNAMED.match(name)]
+    if len(numeric) == 1:
+        return tuple(numeric)
     if not numeric:
         odd = [
-            f" {name!r} is of text, such as {_not_a_number(columns[name])!r}."
-            for name in columns
-            if name.lower() in _TARGETS and numbers(columns[name]) is None
+            f" {name!r} is of text, such as {_not_numbers(texts)[0]!r}."
+            for name, texts in columns.items()
+            if numbers(texts) is None and parse_times(texts) is None
         ]
         raise RecipeError(
             "No column of numbers is left to forecast. "

@@ -1,15 +1,17 @@
 """What `fit`, `forecast`, `backtest` and `tune` do with a table."""
 
 import datetime
+import pathlib
 import shlex
 
 import keras
 import numpy as np
 
 from keras_fivo import structural
-from recipes.errors import RecipeError, told_to_the_user
+from recipes.errors import FileError, RecipeError, told_to_the_user
 from recipes.pictures import has_matplotlib
 from recipes.settings.program import this_program
+from recipes.storage import read_json
 from recipes.table import backtest, output
 from recipes.table.baselines import check_baselines
 from recipes.table.config import BacktestSettings, FitSettings
@@ -19,9 +21,11 @@ from recipes.table.ensemble import (
     fit_forecaster,
     members_of,
 )
-from recipes.table.forecasting import forecast
+from recipes.table.forecasting import check_known_ahead, forecast
 from recipes.training.model_file import load_model
 from recipes.training.run_folder import RunFolder, write_json
+
+_BACKTEST = "backtest.json"
 
 
 def read(settings, say=print):
@@ -58,18 +62,23 @@ def run_fit(settings, panel=None, say=print):
     folder = RunFolder(settings.folder)
     identity = settings.identity() | {"verb": "forecast"}
     with told_to_the_user():
-        earlier = folder.claim(identity)
-    if earlier and earlier.get("data_digest") == panel.digest():
+        earlier = folder.claim(identity, besides=(_BACKTEST,))
+    fitted = earlier is not None and earlier["status"] == "finished"
+    if fitted and earlier.get("data_digest") == panel.digest():
         with told_to_the_user():
             model = load_model(
                 folder.best_path, structural.StructuralForecaster
             )
         say(f"The run in {folder.path} is fitted.")
         return folder, model, panel
-    if earlier:
+    if fitted:
+        _check_same_file(folder, earlier, settings)
         say("The table has changed since it was fitted: it is fitted anew.")
     ends = [len(one.values) for one in panel.series]
     model = build_forecaster(panel, ends, settings)
+    # Before the fit: a folder that cannot be written to costs no time, and a
+    # fit that is killed can be given again.
+    _write_record(folder, settings, identity, panel, earlier, "running")
     say(
         f"{len(members_of(settings))} members, {model.num_rows} rows, "
         f"{model.count_params():,} weights, backend {keras.backend.backend()}"
@@ -78,17 +87,33 @@ def run_fit(settings, panel=None, say=print):
     if not np.all(np.isfinite(evidence)):
         bad = int(np.sum(~np.isfinite(evidence)))
         say(f"note: {bad} rows have no finite evidence and no weight.")
-    _save(folder, model, settings, identity, panel, earlier)
+    folder.save_best(uncompiled(model))
+    _write_record(folder, settings, identity, panel, earlier, "finished")
     say(f"Model: {folder.best_path}")
     return folder, model, panel
 
 
-def _save(folder, model, settings, identity, panel, earlier):
+def _check_same_file(folder, earlier, settings):
+    """Keeps a forecast from being lost to that of a file of the same name."""
+    theirs, ours = earlier["settings"].get("data_path"), settings.data_path
+    if settings.run or theirs is None or ours is None:
+        return
+    paths = [
+        pathlib.Path(path).expanduser().resolve() for path in (theirs, ours)
+    ]
+    if paths[0] != paths[1]:
+        raise RecipeError(
+            f"The folder {str(folder.path)!r} has the forecast of another "
+            f"file, {theirs!r}. Nothing was changed: choose a folder with "
+            f"run=... Received: data_path={ours!r}."
+        )
+
+
+def _write_record(folder, settings, identity, panel, earlier, status):
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    folder.save_best(uncompiled(model))
     folder.write_record(
         {
-            "status": "finished",
+            "status": status,
             "started": earlier.get("started", now) if earlier else now,
             "settings": settings.as_dict(),
             "identity": identity,
@@ -117,14 +142,10 @@ def run_forecast(settings, say=print):
     """
     panel = read(settings, say)
     horizon = _horizon(settings, panel, say)
+    ends = [[len(one.values)] for one in panel.series]
+    check_known_ahead(panel, ends, horizon)
     folder, model, panel = run_fit(settings, panel, say)
-    values = forecast(
-        model,
-        panel,
-        [[len(one.values)] for one in panel.series],
-        horizon,
-        settings.batch_size,
-    )
+    values = forecast(model, panel, ends, horizon, settings.batch_size)
     values = [own[0] for own in values]
     path = folder.path / "forecast.csv"
     written = [output.write_quantiles(path, panel, values, settings.quantiles)]
@@ -153,13 +174,14 @@ def _horizon(settings, panel, say):
         return settings.horizon
     if not panel.known:
         return panel.frequency.horizon
-    ahead = min(len(one.known) - len(one.values) for one in panel.series)
-    if ahead < 1:
+    first = min(panel.series, key=lambda one: one.steps_ahead())
+    if not first.steps_ahead():
         raise RecipeError(
             "Known columns must have rows of the future, whose target is "
-            f"empty. Received: known={','.join(panel.known)}, and no such row."
+            f"empty. Received: known={','.join(panel.known)}, and no such row "
+            f"of {first.name!r}."
         )
-    return min(ahead, panel.frequency.horizon)
+    return min(first.steps_ahead(), panel.frequency.horizon)
 
 
 def run_backtest(settings, say=print):
@@ -173,6 +195,7 @@ def run_backtest(settings, say=print):
         The content of the JSON file.
     """
     check_baselines(settings.baselines)
+    path = _backtest_path(settings)
     panel = read(settings, say)
     plan = _plan(panel, settings, say)
     say(
@@ -193,11 +216,26 @@ def run_backtest(settings, say=print):
         "best_of": backtest.winners(found),
         "methods": found,
     }
-    path = settings.output or RunFolder(settings.folder).path / "backtest.json"
     with told_to_the_user():
         write_json(path, content)
     say(f"Written to {path}")
     return content
+
+
+def _backtest_path(settings):
+    """Returns where a back-test is written; refuses what is another file."""
+    path = RunFolder(settings.folder).path / _BACKTEST
+    if settings.output:
+        path = pathlib.Path(settings.output).expanduser()
+    try:
+        if path.exists():
+            read_json(path, "a back-test", {"methods": dict, "means": dict})
+    except (FileError, OSError):
+        raise RecipeError(
+            "`output` must be a new file, or a back-test to write anew. "
+            f"Received: {str(path)!r}, which is something else."
+        ) from None
+    return path
 
 
 def _plan(panel, settings, say, inner=False):

@@ -50,13 +50,15 @@ class RunFolder:
         self.csv_path = self.path / "log.csv"
         self.jsonl_path = self.path / "log.jsonl"
 
-    def claim(self, identity):
+    def claim(self, identity, besides=()):
         """Makes sure that the folder is this run's or nobody's.
 
         What a run that was killed has left half written is removed.
 
         Args:
             identity: Dict of the settings that make a run this one.
+            besides: Names of files that may be there before the run is.
+                Default: none.
 
         Returns:
             The record of the run so far, or `None` for a new one.
@@ -66,7 +68,7 @@ class RunFolder:
         """
         record = self.read_record()
         if record is None:
-            self._check_free()
+            self._check_free(besides)
         else:
             self._check_identity(record["identity"], identity)
         if self.path.is_dir():
@@ -74,14 +76,15 @@ class RunFolder:
                 remove(leftover)
         return record
 
-    def _check_free(self):
+    def _check_free(self, besides):
         if self.path.exists() and not self.path.is_dir():
             raise RecipeError(
                 "`run` must be a folder. "
                 f"Received: run={str(self.path)!r}, which is a file."
             )
         if self.path.exists() and not all(
-            item.name.startswith(PARTIAL) for item in self.path.iterdir()
+            item.name.startswith(PARTIAL) or item.name in besides
+            for item in self.path.iterdir()
         ):
             raise RecipeError(
                 "`run` must be a new folder, or that of a run to resume. "

@@ -21,7 +21,8 @@ from keras_fivo.structural import (
     prior_means,
 )
 from recipes.cli import main
-from recipes.table import backtest, baselines
+from recipes.errors import RecipeError
+from recipes.table import backtest, baselines, verbs
 from recipes.table.config import BacktestSettings, FitSettings
 from recipes.table.ensemble import (
     build_forecaster,
@@ -243,6 +244,13 @@ def test_a_backtest_sees_nothing_of_what_it_forecasts():
     assert sum(backtest.winners(found).values()) == 2
 
 
+def test_a_series_that_no_power_transforms_is_refused():
+    panel = small_panel()
+    panel.series[1].values[:3] = -1.0
+    with pytest.raises(RecipeError, match="'series 1' with -1"):
+        build_forecaster(panel, [44, 36], small_settings(powers=(0.0, 0.5)))
+
+
 def test_scores_are_those_of_the_definition():
     panel = small_panel()
     plan = backtest.Plan(panel, [[40], [33]], 3, [])
@@ -270,16 +278,29 @@ def test_baselines_give_quantiles():
     assert baselines.empirical(past, 4, 2)[:, 1].max() == 8
 
 
-def test_one_command_goes_from_a_file_to_a_forecast(tmp_path, capsys):
-    path, run = tmp_path / "sales.csv", tmp_path / "run"
+def write_sales(path, level=50):
     with open(path, "w") as file:
         file.write("month,shop,sales\n")
         for shop in ("north", "south"):
             for i in range(40):
                 month = f"{2000 + i // 12}-{i % 12 + 1:02d}"
-                file.write(f"{month},{shop},{50 + i + 9 * (i % 12 == 0)}\n")
-    words = ["forecast", str(path), f"run={run}", "updates=4", "powers=1"]
+                file.write(f"{month},{shop},{level + i + 9 * (i % 12 == 0)}\n")
+
+
+def test_one_command_goes_from_a_file_to_a_forecast(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    path, run = tmp_path / "sales.CSV", tmp_path / "runs/sales-structural"
+    write_sales(path)
+    words = ["forecast", str(path), "updates=4", "powers=1"]
     words += ["cycles=", "horizon=3", "pictures=1"]
+    run.mkdir(parents=True)
+    (run / "backtest.json").write_text("{}")  # of a back-test before
+    # What is killed while it fits is fitted by the same command.
+    with monkeypatch.context() as patch:
+        patch.setattr(verbs, "fit_forecaster", killed)
+        assert main(words) == 130
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "2 series of 40 to 40 steps of a month" in printed
@@ -290,8 +311,19 @@ def test_one_command_goes_from_a_file_to_a_forecast(tmp_path, capsys):
     # Again, it finds what is there.
     assert main(words) == 0
     assert "is fitted" in capsys.readouterr().out
+    # A file of the same name would take the place of this one's forecast.
+    before = (run / "forecast.csv").read_bytes()
+    (tmp_path / "other").mkdir()
+    write_sales(tmp_path / "other" / "sales.csv", level=90)
+    assert main([words[0], "other/sales.csv", *words[2:]]) == 2
+    assert "forecast of another file" in capsys.readouterr().err
+    assert (run / "forecast.csv").read_bytes() == before
     assert main(["evaluate", str(run)]) == 2
     assert "have no bounds" in capsys.readouterr().err
+
+
+def killed(*arguments):
+    raise KeyboardInterrupt
 
 
 def test_a_search_tells_the_whole_command_of_its_test(tmp_path, capsys):
@@ -319,4 +351,13 @@ def test_nothing_is_written_for_what_cannot_be_forecast(tmp_path, capsys):
     assert "see `evaluate`" in capsys.readouterr().err
     assert main(["forecast", f"run={run}"]) == 2
     assert "Name the file" in capsys.readouterr().err
+    assert main(["forecast", str(tmp_path / "sales.xlsx")]) == 2
+    assert "must be a file" in capsys.readouterr().err
     assert not run.exists()
+    write_sales(path)
+    words = ["backtest", str(path), "baselines=", f"run={run}"]
+    assert main([*words, f"output={path}"]) == 2
+    assert "a back-test to write anew" in capsys.readouterr().err
+    # Told before anything is fitted.
+    assert main(["forecast", str(path), f"run={path}/run"]) == 2
+    assert "Not a directory. Name a place" in capsys.readouterr().err

@@ -68,6 +68,23 @@ def test_columns_that_describe_a_series_or_its_days_tell_none_apart():
     assert panel_of(constant)[1].target == ("sales",)
 
 
+def test_a_column_without_a_name_is_no_target_and_values_no_series():
+    table = long_table((30,))
+    del table["shop"]
+    table["units"] = table.pop("sales")
+    table["column 1"] = range(30)
+    table["price"] = [f"${i}" for i in range(30)]
+    panel, roles = panel_of(table)
+    assert roles.target == ("units",) and len(panel.series) == 1
+    assert roles.unused == ("column 1", "price")
+
+
+def test_a_table_without_names_is_refused():
+    first = {"2019-12": months(30), "3": range(30)}
+    with pytest.raises(RecipeError, match="must hold names"):
+        panel_of(first)
+
+
 def test_times_between_rows_are_missing_steps_and_order_does_not_matter():
     table = long_table((30,))
     kept = [i for i in range(30) if i not in (4, 5, 20)]
@@ -99,8 +116,27 @@ def test_empty_targets_at_the_end_are_the_future_of_what_is_known():
         ({"sales": [1, 2] + [""] * 28}, {}, "4 observed values"),
         ({"sales": ["1,2"] * 30}, {}, "'sales' is of text, such as '1,2'"),
         ({"sales": ["1", "", "x"] * 10}, {}, "is of text, such as 'x'"),
+        (
+            {"sales": [*range(29), "x"], "visitors": range(30)},
+            {},
+            "'sales' with 'x' in 1 of 30 rows",
+        ),
+        ({"sales": ["$1"] * 30}, {}, "'sales' is of text, such as .\\$1"),
         ({"month": months(29) + months(1)}, {}, "2020-01.* 2 times"),
+        (
+            {"month": [f"2020-01-{i % 28 + 1:02d}" for i in range(30)]},
+            {"frequency": "month"},
+            "2 times",
+        ),
+        (
+            {"month": [f"2020-01-{i + 1:02d}" for i in range(30)]},
+            {"frequency": "month"},
+            "30 rows in 2020-01 of shop 0",
+        ),
         ({"month": ["soon"] * 30}, {}, "No column holds times"),
+        ({"month": [*months(29), "?"]}, {}, "'month' holds '\\?'"),
+        ({"month": ["3/2/2020", *months(29)]}, {}, "cannot be told apart"),
+        ({}, {"frequency": "step"}, "`frequency` of dates is one of minute"),
         (
             {"month": [*months(29), "soon"]},
             {"time": "month"},
@@ -117,9 +153,10 @@ def test_empty_targets_at_the_end_are_the_future_of_what_is_known():
         (
             {"price": [""] + [1] * 29},
             {"target": ("sales",), "known": ("price",)},
-            "1 steps without",
+            "1 steps without, the first of them 2020-01",
         ),
-        ({"sales": ["inf"] + [1] * 29}, {}, "must be finite"),
+        ({"sales": ["-inf"] + [1] * 29}, {}, "'sales' with inf"),
+        ({"sales": ["1e31"] + [1] * 29}, {}, "numbers of at most 1e.30"),
         (
             {"month": ["2020-01-01", "2020-01-09", *months(28, 2)]},
             {"frequency": "week"},
@@ -147,6 +184,19 @@ def test_csv_files_of_other_habits_are_read(tmp_path):
     path.write_text("time,y\n2020-01,1,2\n")
     with pytest.raises(ValueError, match="line 2 of 3 cells"):
         read_table(path)
+    # Row numbers of pandas, and what a spreadsheet leaves at the end.
+    path.write_text(",time,y,\n0,2020-01,1,\n\n1,2020-02,2,\n")
+    columns = read_table(path)
+    assert list(columns) == ["column 1", "time", "y"]
+    path.write_text(",time,y,\n0,2020-01,1,\n\n1,2020-02,2\n")
+    with pytest.raises(ValueError, match="line 4 of 3 cells"):
+        read_table(path)
+    path.write_bytes(b"")
+    with pytest.raises(RecipeError, match="0 columns and no row"):
+        read_table(path)
+    path.write_bytes("time,größe\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"Save it as such a file\."):
+        read_table(path)
     path.write_text("time,y\n")
     with pytest.raises(RecipeError, match="no row"):
         read_table(path)
@@ -166,6 +216,11 @@ def test_csv_files_of_other_habits_are_read(tmp_path):
             ["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01T02:00"],
             "hour",
             "2020-01-01T00",
+        ),
+        (
+            ["2020-01-01 00:05", "2020-01-01 00:20", "2020-01-01 00:35"],
+            "15min",
+            "2020-01-01T00:05",
         ),
     ],
 )
