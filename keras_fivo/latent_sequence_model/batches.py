@@ -222,6 +222,19 @@ def refuse_targets(y: Any) -> None:
         )
 
 
+def refuse_class_weights(class_weight: Any) -> None:
+    """Refuses weights of classes, which sequences do not have.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if class_weight is not None:
+        raise ValueError(
+            "Sequences have no classes: weigh each by `sample_weight` "
+            f"(batch,). Received: class_weight={class_weight!r}"
+        )
+
+
 def refuse_nothing_observed(data: Any) -> None:
     """Refuses nothing observed: its bound is 0, or NaN, and teaches nothing.
 

@@ -64,9 +64,15 @@ class FirstBound(keras.callbacks.Callback):
         self.is_checked = True
         bound = float((logs or {}).get("bound_per_step", np.nan))
         if bound < self.threshold:
+            reason = self.reason
+            if not np.isfinite(bound):
+                reason += (
+                    " Or an entry is NaN or infinite: of a data set only the "
+                    "first batch is checked."
+                )
             warnings.warn(
                 f"The first bound is absurd: {bound:.3g} nats per step. "
-                f"{self.reason}",
+                f"{reason}",
                 stacklevel=2,
             )
 

@@ -180,12 +180,6 @@ class TrainedModel(BaseModel):
             ValueError: For inputs that cannot be right, before any training.
         """
         given = arguments_of(keras.Model.fit, args, kwargs)
-        if not self.compiled:
-            raise ValueError(
-                "The model must be compiled before it is trained: call "
-                "`model.compile(optimizer)`. Received: a model without "
-                "optimizer"
-            )
         x = self._checked_data(given)
         batches.refuse_nothing_observed(x)
         validation = given.get("validation_data")
@@ -232,7 +226,14 @@ class TrainedModel(BaseModel):
 
     def _checked_data(self, given: dict) -> Any:
         """Takes the data from the arguments of a verb, and checks them."""
+        if not self.compiled:
+            raise ValueError(
+                "The model must be compiled before it is trained or evaluated: "
+                "call `model.compile(optimizer)`; to evaluate alone, "
+                "`model.compile()`. Received: a model without optimizer"
+            )
         batches.refuse_targets(given.pop("y", None))
+        batches.refuse_class_weights(given.pop("class_weight", None))
         batches.refuse_losses(self.get_compile_config())
         return self._checked(
             given.pop("x", None), given.pop("sample_weight", None)

@@ -121,6 +121,18 @@ def test_bad_sample_weights_are_refused(made, weighting):
         made.fit(Batches([X]), sample_weight=weighting)
 
 
+def test_sequences_have_no_classes(made):
+    with pytest.raises(ValueError, match="Received: class_weight"):
+        made.fit(X, class_weight={0: 1.0})
+
+
+def test_a_model_without_an_optimizer_says_so():
+    bare = kf.LatentSequenceModel(vrnn(controls=False))
+    for verb in (bare.fit, bare.evaluate):
+        with pytest.raises(ValueError, match="a model without optimizer"):
+            verb(X)
+
+
 @pytest.mark.parametrize("number", [0, -1, 1.5, "a", None])
 def test_numbers_of_particles_must_be_counts(number):
     for bound in (kf.ELBO, kf.IWAE, kf.FIVO):

@@ -150,6 +150,8 @@ def test_the_reason_of_an_absurd_bound_is_what_the_model_knows(options, reason):
     with pytest.warns(UserWarning, match=f"-1e.05 nats.*{reason}"):
         check.on_train_batch_end(0, {"bound_per_step": -1e5})
     check.on_train_batch_end(1, {"bound_per_step": -1e5})
+    with pytest.warns(UserWarning, match="Or an entry is NaN or infinite"):
+        FirstBound(cell).on_train_batch_end(0, {"bound_per_step": -np.inf})
     FirstBound(cell).on_train_batch_end(0, {"bound_per_step": -199.0})
 
 
