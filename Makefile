@@ -12,7 +12,8 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --constraint constraints.txt --editable
+# Python compiles what it imports; pip would compile all that is installed.
+INSTALL := $(PIP) install --no-compile --constraint constraints.txt --editable
 DEMO_STAMP := $(VENV)/.installed-demo
 TABLE_STAMP := $(VENV)/.installed-table
 TEST_STAMP := $(VENV)/.installed-test
