@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pytest
 
 from tests.conftest import REPOSITORY
 
 
+@pytest.mark.one_backend
 def test_the_cell_of_the_guide_trains_and_holds_to_the_contract(
     tmp_path, monkeypatch, capsys
 ):

@@ -78,6 +78,7 @@ def test_pieces_and_steps_take_their_own_part_of_the_noise():
     )
 
 
+@pytest.mark.one_backend
 def test_a_proposal_with_noise_of_its_own_is_held_to_the_contract():
     check_proposal(Shifted(), chain(), observations())
 

@@ -171,7 +171,14 @@ def test_it_equals_the_numpy_loop(name, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("proposal", ["transition", "filtering", "smoothing"])
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        pytest.param("transition", marks=pytest.mark.one_backend),
+        pytest.param("filtering", marks=pytest.mark.one_backend),
+        "smoothing",
+    ],
+)
 def test_every_weight_has_a_finite_gradient(proposal):
     cell, bound = srnn(proposal=proposal), kf.FIVO(4)
     arguments = data(mask="entries")
@@ -200,7 +207,13 @@ def cut(arguments, noise, start, end):
     return part, {name: value[:, start:end] for name, value in noise.items()}
 
 
-@pytest.mark.parametrize("cuts", [[0, 2, 6], [0, 1, 2, 3, 4, 5, 6]])
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        [0, 2, 6],
+        pytest.param([0, 1, 2, 3, 4, 5, 6], marks=pytest.mark.one_backend),
+    ],
+)
 def test_pieces_give_the_same_as_the_whole(cuts):
     cell, bound, arguments = srnn(), kf.FIVO(4), data(mask="steps")
     noise = bound.draw(cell, STEPS, BATCH, seed=3)
@@ -283,7 +296,10 @@ def test_generation_reads_what_it_sampled():
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("proposal", ["filtering", "smoothing"])
+@pytest.mark.parametrize(
+    "proposal",
+    [pytest.param("filtering", marks=pytest.mark.one_backend), "smoothing"],
+)
 def test_padding_changes_nothing(proposal):
     cell, bound, arguments = srnn(proposal=proposal), kf.FIVO(4), data()
     noise = bound.draw(cell, STEPS, BATCH, seed=3)

@@ -22,6 +22,7 @@ def simulated(series, steps, mu=-0.5, phi=0.95, sigma=0.3, seed=0):
     return np.stack(found, 1)[..., None].astype("float32")
 
 
+@pytest.mark.one_backend
 def test_the_cell_holds_to_the_contract():
     observations = RNG.standard_normal((2, 5, 2))
     cell = kf.StochasticVolatilityCell(2, proposal="filtering")

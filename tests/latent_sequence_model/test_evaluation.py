@@ -135,6 +135,7 @@ class Every(kf.Criterion):
         return step % self.steps == 0
 
 
+@pytest.mark.one_backend
 def test_each_object_of_a_users_class_is_its_own():
     made = model()
     sequences = data(controls=False)

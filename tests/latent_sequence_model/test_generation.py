@@ -245,6 +245,7 @@ def test_forecasts_given_a_known_column_are_the_exact_conditional_ones():
     assert (samples[:, seen] == known[seen]).all()
 
 
+@pytest.mark.one_backend
 def test_a_forecast_of_which_nothing_is_known_is_the_usual_one():
     made, prefix = model(cell={"emission": "normal"}), data(controls=False)
     made.build((None, None, 3))

@@ -150,6 +150,7 @@ def test_a_hub_fetches_what_is_loaded(monkeypatch, saved):
     assert loaded.get_config() == made.get_config()
 
 
+@pytest.mark.one_backend
 def test_every_shipped_preset_is_loaded_by_its_name():
     for name, metadata in kf.LatentSequenceModel.presets.items():
         loaded = kf.LatentSequenceModel.from_preset(name)

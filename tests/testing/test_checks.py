@@ -86,6 +86,7 @@ def test_a_faulty_cell_is_told_its_fault(cell, property_):
         check_cell(cell(), OBSERVATIONS)
 
 
+@pytest.mark.one_backend
 def test_a_weight_may_be_named_as_unused():
     check_cell(Idle(), OBSERVATIONS, unused=("idle",))
 
@@ -97,6 +98,7 @@ class Secretive(kf.SmoothingProposal):
     sees_future = False
 
 
+@pytest.mark.one_backend
 def test_a_proposal_must_say_that_it_sees_the_future():
     with pytest.raises(AssertionError, match="`sees_future`"):
         check_proposal(Secretive())

@@ -73,7 +73,13 @@ def test_the_exact_twist_is_the_density_of_the_future():
             )
 
 
-@pytest.mark.parametrize("proposal", ["transition", "exact_filtering"])
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        "transition",
+        pytest.param("exact_filtering", marks=pytest.mark.one_backend),
+    ],
+)
 def test_any_twist_leaves_the_evidence_unbiased(proposal):
     cell = chain(kf.QuadraticTwist(STEPS), proposal)
     x = observations(RUNS)
@@ -87,7 +93,13 @@ def test_any_twist_leaves_the_evidence_unbiased(proposal):
     assert np.mean(gap) < 3 * np.std(gap) / np.sqrt(RUNS)
 
 
-@pytest.mark.parametrize("twist", ["exact", kf.QuadraticTwist(STEPS)])
+@pytest.mark.parametrize(
+    "twist",
+    [
+        "exact",
+        pytest.param(kf.QuadraticTwist(STEPS), marks=pytest.mark.one_backend),
+    ],
+)
 def test_what_is_reported_in_mid_sequence_is_of_the_model(twist):
     cell, x = chain(twist), observations()[:1]
     many = kf.FIVO(1000, "multinomial", "always")
@@ -208,7 +220,13 @@ class Constant(kf.QuadraticTwist):
         return ops.stop_gradient(super().log_twist(context, latent, look_ahead))
 
 
-@pytest.mark.parametrize("objective", ["density_ratio", "temporal_difference"])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        pytest.param("density_ratio", marks=pytest.mark.one_backend),
+        "temporal_difference",
+    ],
+)
 def test_the_model_learns_as_if_the_twist_were_a_constant(objective):
     """Unless the bound trains the twist too; its own weights always move."""
     made = {
