@@ -52,7 +52,9 @@ def scan(
         if _num_steps(inputs) < LONG:
             return write_out(step, carry, inputs, reverse)
         with plainly():
-            traced = tf.function(partial(scan, step, reverse=reverse))
+            traced = tf.function(
+                partial(scan, step, reverse=reverse), autograph=False
+            )
             found: tuple = traced(carry, inputs)
             return found
     # TensorFlow prepares second derivatives of a loop inside a loop.
