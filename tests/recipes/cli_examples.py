@@ -1,10 +1,13 @@
 """Small data and short trainings for the tests of the command line."""
 
+import keras
 import numpy as np
 
 from recipes.cli import main
 from recipes.pianoroll.files import write_splits
 
+# XLA compiles a step for longer than all these trainings take.
+XLA = "false" if keras.backend.backend() == "tensorflow" else "auto"
 SMALL = [
     "latent_dim=3",
     "units=4",
@@ -13,6 +16,7 @@ SMALL = [
     "num_buckets=1",
     "learning_rate=0.01",
     "tensorboard=false",
+    f"jit_compile={XLA}",
 ]
 
 
