@@ -1,9 +1,10 @@
 """The scan on JAX.
 
-With few rows the gradients of declared products are formed after the loop; see
-the README of `backend`. With many rows the products of the loop are no worse,
-and what takes the time is memory: above 32 MB a CPU's pages are new at each
-update. The loop then keeps the carry alone, and computes each step again.
+With few rows, or large kernels, the gradients of declared products are formed
+after the loop; see the README of `backend`. With many rows of small kernels the
+products of the loop are no worse, and what takes the time is memory: above 32
+MB a CPU's pages are new at each update. The loop then keeps the carry alone,
+and computes each step again.
 """
 
 import math
@@ -22,7 +23,7 @@ from keras_fivo.backend.products import (
 )
 from keras_fivo.types import Nested
 
-_MOST_ROWS = 32
+_FEW_ROWS = 32
 
 
 def scan(
@@ -45,8 +46,7 @@ def scan(
     weights = products.values()
     if not _traced((weights, carry, inputs)):
         return jax.lax.scan(step, carry, inputs, reverse=reverse)
-    rows = max(math.prod(call.shape[:-1]) for call in products.calls)
-    if rows > _MOST_ROWS:
+    if not _worth_keeping(products, weights):
         again = jax.checkpoint(step, prevent_cse=False)
         return jax.lax.scan(again, carry, inputs, reverse=reverse)
     try:
@@ -67,6 +67,17 @@ def _traced(tree: Nested) -> bool:
     """Tells whether weights are there, and compiled or differentiated."""
     leaves = jax.tree.leaves(tree)
     return bool(tree[0]) and any(isinstance(x, jax.core.Tracer) for x in leaves)
+
+
+def _worth_keeping(products: Products, weights: list) -> bool:
+    """Tells whether to keep what products read and give, for after the loop.
+
+    In the loop each step passes over the gradients of all kernels instead.
+    """
+    rows = [math.prod(call.shape[:-1]) for call in products.calls]
+    kernels = [weights[call.weights[0]].shape for call in products.calls]
+    kept = sum(n * sum(shape) for n, shape in zip(rows, kernels, strict=True))
+    return max(rows) <= _FEW_ROWS or kept <= sum(map(math.prod, kernels))
 
 
 @jax.custom_jvp
