@@ -20,6 +20,13 @@ def as_arrays(data: Any) -> dict:
             f"of such arrays. Received: a list of length {len(data)}. Use "
             "`keras_fivo.pad_sequences` to pad a list of sequences."
         )
+    if not isinstance(data, dict) and not hasattr(data, "shape"):
+        raise TypeError(
+            "Observations must be one array (batch, time, features), or a dict "
+            "of arrays; `adapt`, `fit`, `evaluate` and `predict` take data "
+            "sets too. "
+            f"Received: observations of type {type(data).__name__}"
+        )
     arrays = {
         key: value
         if isinstance(value, np.ndarray)
@@ -103,9 +110,11 @@ def check_values(arrays: dict, cell: Any, nan_is_missing: bool) -> None:
     observations = arrays["observations"]
     lengths, controls = arrays.get("lengths"), arrays.get("controls")
     steps = observations.shape[1]
-    if lengths is not None and (lengths.min() < 0 or lengths.max() > steps):
+    if lengths is not None and (
+        lengths.min() < 0 or lengths.max() > steps or np.any(lengths % 1)
+    ):
         raise ValueError(
-            f"`lengths` must lie between 0 and the number of steps, "
+            f"`lengths` must be integers between 0 and the number of steps, "
             f"{steps}. Received: lengths={lengths.tolist()}"
         )
     if controls is not None and not np.isfinite(controls).all():

@@ -43,6 +43,10 @@ BAD = {
         {"observations": X, "lengths": [6, -1, 1]},
         "lengths=[6, -1, 1]",
     ),
+    "fractions": (
+        {"observations": X, "lengths": [6, 1.5, 1]},
+        "lengths=[6.0, 1.5, 1.0]",
+    ),
     "lengths": ({"observations": X, "lengths": [6]}, "lengths of shape (1,)"),
     "controls": (
         {"observations": X, "controls": np.zeros((3, 6, 1))},
@@ -84,6 +88,12 @@ def test_what_a_mask_or_a_length_hides_may_be_anything(made):
 def test_a_list_of_sequences_is_refused(made):
     with pytest.raises(TypeError, match="Received: a list of length 3"):
         made.fit(list(X))
+
+
+def test_a_data_set_is_no_batch(made):
+    for verb in (made.filter, made.log_evidence, made.smooth):
+        with pytest.raises(TypeError, match=r"Received: .* of type Batches"):
+            verb(Batches([X]))
 
 
 def test_data_without_a_batch_are_refused(made):
