@@ -23,8 +23,24 @@ def told_to_the_user(prefix=""):
     """
     try:
         yield
-    except (ImportError, OSError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise RecipeError(prefix + refusal_of(error)) from error
+    except (ImportError, TypeError, ValueError) as error:
         raise RecipeError(prefix + str(error)) from error
+
+
+def refusal_of(error):
+    """Tells in a sentence or two what the operating system refuses.
+
+    Args:
+        error: `OSError`; where it names no file, its own words are enough.
+    """
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return (
+        f"{error.strerror}. Choose another file or folder. "
+        f"Received: path={str(error.filename)!r}."
+    )
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ _FAULTS = {
     "float": "must be a number",
     "finite": "must be a number",
     "bool": "must be true or false",
+    "string_pattern": "must match {pattern}",
     "string": "must be a text",
     "tuple": "must be a list, as a,b",
 }

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, refusal_of
 from recipes.settings.base import (
     Metavar,
     Settings,
@@ -190,11 +190,7 @@ def guarded(start: Callable[..., None], *arguments: Any) -> int:
     except OSError as error:
         if error.errno not in _OF_PLACES:
             raise
-        print(
-            f"error: {error.strerror}. Name a place that may be written to and "
-            f"has room, as run=FOLDER. Received: path={error.filename}.",
-            file=sys.stderr,
-        )
+        print(f"error: {refusal_of(error)}", file=sys.stderr)
         return 2
     return 0
 

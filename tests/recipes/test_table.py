@@ -360,4 +360,4 @@ def test_nothing_is_written_for_what_cannot_be_forecast(tmp_path, capsys):
     assert "a back-test to write anew" in capsys.readouterr().err
     # Told before anything is fitted.
     assert main(["forecast", str(path), f"run={path}/run"]) == 2
-    assert "Not a directory. Name a place" in capsys.readouterr().err
+    assert "Not a directory. Choose another" in capsys.readouterr().err

@@ -1,13 +1,15 @@
 """What users get wrong: one line, exit code 2, nothing written."""
 
+import re
+
 import pytest
 
 from recipes.cli import main
 from recipes.cli.verbs import VERBS
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, told_to_the_user
 from recipes.pianoroll.data import NAMES as LOADED_NAMES
 from recipes.registry import RECIPES, recipe_of
-from recipes.settings.program import read_arguments
+from recipes.settings.program import guarded, read_arguments
 
 FIT = recipe_of("jsb").fit_settings("jsb")
 
@@ -149,6 +151,7 @@ def test_list_names_the_data_sets(capsys):
         (["prepare", "music"], "Received: recipe='music'"),
         (["prepare", "speech", "corpus=digit"], "Did you mean 'digits'?"),
         (["list", "bach"], "Received: 'bach'"),
+        (["preset", "name=My run"], "must match ^([a-z0-9]"),
         (["benchmark", "backends=mxnet"], "Received: backends with 'mxnet'"),
     ],
 )
@@ -159,6 +162,31 @@ def test_an_error_is_one_line(argv, message, tmp_path, monkeypatch, capsys):
     assert message in error
     assert error.startswith("error: ") and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_refused_is_told(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.touch()
+
+    def write():
+        (path / "run").mkdir()
+
+    def write_told():
+        with told_to_the_user():
+            path.mkdir()
+
+    for start, reason in (
+        (write, f"Not a directory. Choose another.*path='{path}/run'"),
+        (write_told, f"File exists. Choose another.*path='{path}'"),
+    ):
+        assert guarded(start) == 2
+        assert re.match(f"error: {reason}", capsys.readouterr().err)
+
+    def lose():
+        raise FileNotFoundError(2, "No such file", "a module's own")
+
+    with pytest.raises(FileNotFoundError):
+        guarded(lose)
 
 
 def test_settings_must_not_be_absent():
