@@ -33,6 +33,16 @@ bounds / sum of lengths) and per sequence, beside a simple baseline.
   python -m recipes evaluate runs/jsb-fivo
   python -m recipes evaluate runs/jsb-fivo split=valid num_particles=16
   python -m recipes evaluate bach-vrnn"""
+_TUNE = """\
+Searches for settings whose validation bound is best. Judges all trials by one
+bound with the same particles and noise, whatever they are trained with. Limits
+of updates and minutes are those of each trial. A search that was killed goes on
+when the same command is given again; the trial that was cut off is run anew.
+Keeps the best model as best.keras.
+
+  python -m recipes tune bach trials=12 minutes=3
+  python -m recipes tune jsb data_path=jsb.npz search=learning_rate,dropout \\
+      bound=fivo num_particles=4 algorithm=random"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Recipe(Generic[Data]):
             first picture and the sounds are shown. `None`: the same.
         sample_help: What the help of `sample` says.
         prepare_help: What the help of `prepare` says.
+        tune_help: What the help of `tune` says.
         choices: Values that a search may try, by setting.
         ranges: Ends of the logarithmic scale that a search may draw from, by
             setting.
@@ -92,6 +103,7 @@ class Recipe(Generic[Data]):
     evaluate_help: ClassVar[str] = _EVALUATE
     preset_class: ClassVar[str] = "LatentSequenceModel"
     prepare_help: ClassVar[str] = ""
+    tune_help: ClassVar[str] = _TUNE
     intended_use: ClassVar[str] = "Experiments with models of sequences."
     limits: ClassVar[str] = "It knows no data but those it was trained on."
     has_bounds: ClassVar[bool] = True

@@ -32,17 +32,6 @@ fit DATA --help` shows them, and `python -m recipes list` the names.
       run=runs/jsb-fivo
   python -m recipes fit bach preset=bach-vrnn learning_rate=1e-4
   python -m recipes fit learned_rule minutes=60"""
-_TUNE = """\
-Searches for settings whose validation bound is best. Judges all trials by one
-bound with the same particles and noise, whatever they are trained with. Limits
-of updates and minutes are those of each trial. A search that was killed goes on
-when the same command is given again; the trial that was cut off is run anew.
-Keeps the best model as best.keras.
-
-  python -m recipes tune bach trials=12 minutes=3
-  python -m recipes tune jsb data_path=jsb.npz search=learning_rate,dropout \\
-      bound=fivo num_particles=4 algorithm=random"""
-
 _PRESET = """\
 Makes a preset of a finished run: a folder with the weights, the configuration,
 hashes of both, and a model card that tells the data, the command and the three
@@ -221,8 +210,8 @@ _PROGRAMS = (
     ),
     Program(
         "python -m recipes tune",
-        "Searches for better settings with KerasTuner.",
-        _TUNE,
+        "Searches for better settings, with KerasTuner where it can.",
+        lambda given: recipe_of(given.get("data")).tune_help,
         _usual("tune"),
         _tune,
         positional="data",

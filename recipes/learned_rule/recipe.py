@@ -19,6 +19,13 @@ initialisation, an untrained rule, an autoencoder and a VAE.
   python -m recipes evaluate runs/learned_rule-0 mnist=mnist.npz
   python -m recipes evaluate learned-rule-slim held_out=digits"""
 
+_TUNE = """\
+Searches at random for what merges the terms of a change, before meta-training,
+and keeps the best in merge.json, which `fit` reads.
+
+  python -m recipes tune learned_rule
+  python -m recipes fit learned_rule merge=runs/learned_rule-tune/merge.json"""
+
 
 class LearnedRule(Recipe[Any]):
     """Rules that train networks without labels, meta-trained on letters."""
@@ -28,6 +35,7 @@ class LearnedRule(Recipe[Any]):
     preset_class = "LearnedRuleModel"
     evaluate_settings = EvaluateSettings()
     evaluate_help = _EVALUATE
+    tune_help = _TUNE
     data_sets = (
         DataSet(
             FitSettings(),

@@ -12,12 +12,21 @@ from recipes.table.config import (
     TuneSettings,
 )
 
+_TUNE = """\
+Searches for settings of the ensemble by the CRPS of a back-test that ends where
+the one of `backtest` begins, and prints the command that tests the best. Keeps
+all trials in trials.json; a search that was stopped begins again.
+
+  python -m recipes tune sales.csv
+  python -m recipes tune sales.csv trials=12 search=temperature,powers"""
+
 
 class Table(Recipe[Any]):
     """Series in a table, forecast by structural time series models."""
 
     name = "table"
     has_bounds = False
+    tune_help = _TUNE
     data_sets = (
         DataSet(FitSettings(data="table"), "a CSV or Parquet file of your own"),
         DataSet(

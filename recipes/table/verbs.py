@@ -269,23 +269,30 @@ def run_tune(settings, say=print):
     panel = read(settings, say)
     plan = _plan(panel, settings, say, inner=True)
     rows, generator = [], np.random.default_rng(settings.seed)
+    folder = RunFolder(settings.folder)
     for trial in range(settings.trials + 1):
         chosen = draw_settings(settings, generator) if trial else {}
-        values, _ = backtest.structural_forecasts(
-            plan, settings.changed(**chosen)
-        )
+        try:
+            values, _ = backtest.structural_forecasts(
+                plan, settings.changed(**chosen)
+            )
+        except RecipeError as error:
+            if not trial:
+                raise
+            say(f"left out: {error}")
+            continue
         scores = backtest.score(plan, values)
         row = {
             key: float(np.mean([one[key] for one in scores]))
             for key in ("crps", "coverage")
         }
         rows.append({**row, "settings": chosen})
+        rows.sort(key=lambda one: one["crps"])
+        # What a search has found stays, if it is stopped.
+        with told_to_the_user():
+            write_json(folder.path / "trials.json", rows)
         told = ", ".join(f"{k}={v}" for k, v in chosen.items()) or "as usual"
         say(f"{row['crps']:.4f} {row['coverage']:4.0%}  {told}")
-    rows = sorted(rows, key=lambda one: one["crps"])
-    folder = RunFolder(settings.folder)
-    with told_to_the_user():
-        write_json(folder.path / "trials.json", rows)
     usual = BacktestSettings(data=settings.data)
     best = settings.changed(
         **rows[0]["settings"],

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import shlex
 
 import numpy as np
@@ -32,6 +33,7 @@ from recipes.table.ensemble import (
 from recipes.table.forecasting import LEVELS, NUM_VALUES, forecast
 from recipes.table.panel import Panel, Series
 from recipes.table.periods import Frequency
+from recipes.table.search import CHOICES
 from recipes.table.verbs import uncompiled
 from recipes.training.model_file import load_model
 
@@ -340,6 +342,19 @@ def test_a_search_tells_the_whole_command_of_its_test(tmp_path, capsys):
     assert told[0] == "table"
     told = {word for word in told[1:] if not word.startswith("temperature")}
     assert told == {f"data_path={path}", *given}
+
+
+def test_a_search_leaves_out_what_cannot_be(tmp_path, monkeypatch, capsys):
+    path, run = tmp_path / "heights.csv", tmp_path / "run"
+    months = [f"{2000 + i // 12}-{i % 12 + 1:02d}" for i in range(20)]
+    rows = [f"{month},{i % 3 - 1}\n" for i, month in enumerate(months)]
+    path.write_text("month,height\n" + "".join(rows))
+    monkeypatch.setitem(CHOICES, "powers", ((0.0,),))
+    words = ["tune", str(path), "trials=1", f"run={run}", "search=powers"]
+    words += ["updates=1", "horizon=2", "origins=1", "cycles="]
+    assert main(words) == 0
+    assert "left out: A power of 0 needs" in capsys.readouterr().out
+    assert len(json.loads((run / "trials.json").read_text())) == 1
 
 
 def test_nothing_is_written_for_what_cannot_be_forecast(tmp_path, capsys):

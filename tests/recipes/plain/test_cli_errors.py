@@ -114,6 +114,16 @@ def test_every_verb_has_help(verb, capsys):
     assert max(map(len, printed.splitlines())) <= 100
 
 
+def test_help_of_a_search_is_that_of_the_data(capsys):
+    for data, told in (
+        ("sales.csv", "CRPS of a back-test"),
+        ("learned_rule", "merge.json"),
+        ("bach", "Keeps the best model as best.keras."),
+    ):
+        assert main(["tune", data, "--help"]) == 0
+        assert told in capsys.readouterr().out
+
+
 def test_help_lists_the_verbs(capsys):
     assert main([]) == 0
     printed = capsys.readouterr().out
