@@ -13,6 +13,7 @@ from keras_fivo.backend.products import plainly as plainly
 from keras_fivo.backend.recomputed import recomputed as recomputed
 from keras_fivo.backend.unrolled import unrolled as unrolled
 from keras_fivo.backend.unrolled import unrolling as _unrolling
+from keras_fivo.backend.unrolled import write_out as _write_out
 
 _NAME = keras.backend.backend()
 # Whether operations on single entries that follow each other run as one.
@@ -50,4 +51,7 @@ else:
     )
 
 scan = _unrolling(scan)
+# For steps that choose by values what to compute: PyTorch's trace would see
+# the first choice alone.
+branching_scan = _write_out if _NAME == "torch" else scan
 value_and_grad = partial(_value_and_grad, _differentiate)

@@ -9,6 +9,7 @@ from keras import ops
 from keras_fivo import backend
 from keras_fivo.checks import check_positive
 from keras_fivo.learned_rules.base import BaseWeights, initial_base, run_base
+from keras_fivo.learned_rules.drawn_shapes import unroll_drawn
 from keras_fivo.learned_rules.evolution import Perturbations
 from keras_fivo.learned_rules.probes import RidgeProbe
 from keras_fivo.learned_rules.rule import LocalUpdateRule
@@ -48,6 +49,10 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
     `restart` `(tasks,)`, whether a task starts with a base model that has
     learned nothing. The number of updates may differ from batch to batch;
     each is compiled once. `TaskParallel` spreads tasks over devices.
+
+    The tasks of a group with several shapes have one of them in each life:
+    `shape` `(tasks,)`, whole numbers, is its place among the group's, the same
+    until the next restart. They learn one after another.
 
     Args:
         rule: A `LocalUpdateRule`.
@@ -93,7 +98,8 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
             )
         self.groups = checked_groups(groups)
         for group in self.groups:
-            self.rule.check_embedding(group.units[-1])
+            for units in group.shapes:
+                self.rule.check_embedding(units[-1])
         self.activation = keras.activations.get(activation)
         self.probe = RidgeProbe(penalty)
         self.estimator = estimator
@@ -137,15 +143,14 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
             if self.evolves
         ]
 
-    def _fresh(self, group: TaskGroup) -> BaseWeights:
-        """Draws new base models; two of each under evolution strategies."""
-        base = initial_base(
-            group.input_dim, group.units, self.seed_generator, group.num_tasks
-        )
+    def _fresh(self, group: TaskGroup) -> list[BaseWeights]:
+        """Draws base models of each shape; two under evolution strategies."""
+        sizes = self.seed_generator, group.num_tasks
+        bases = [initial_base(group.input_dim, s, *sizes) for s in group.shapes]
         if not self.evolves:
-            return base
+            return bases
         return keras.tree.map_structure(
-            lambda x: ops.concatenate([x, x], 0), base
+            lambda x: ops.concatenate([x, x], 0), bases
         )
 
     def compute_losses(self, data: Any, training: bool) -> tuple[dict, dict]:
@@ -159,11 +164,11 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
         check_batches(batches, self.groups)
         total, right = 0.0, 0.0
         for number, batch in enumerate(batches):
-            new_base, losses, accuracy = self._learn(number, batch, training)
+            new_bases, losses, accuracy = self._learn(number, batch, training)
             total = total + ops.sum(losses)
             right = right + ops.sum(accuracy)
             if training:
-                _assign(self.bases[number], new_base)
+                _assign(self.bases[number], new_bases)
         count = sum(group.num_tasks for group in self.groups)
         report = {"accuracy": right / count, "counted": ops.ones(())}
         return {"loss": total / count}, report
@@ -172,32 +177,32 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
         """Trains base models of a group; gives losses and accuracies too."""
         group = self.groups[number]
         restart = batch["restart"]
+        unroll = self._unroll_drawn if group.draws else self._unroll_one
         if not (self.evolves and training):
-            base = self._current(number, restart)
-            return self._unroll(base, batch)
+            return unroll(self._current(number, restart), batch)
         perturbations = Perturbations(
             self.rule.trainable_variables, self.deviation, self.seed_generator
         )
         sums = perturbations.accumulate(self.accumulated[number], restart)
         _assign(self.accumulated[number], sums)
-        base = self._current(number, ops.concatenate([restart, restart], 0))
+        bases = self._current(number, ops.concatenate([restart, restart], 0))
         halves = []
         for sign in (1, -1):
             part = slice(None, group.num_tasks)
             if sign < 0:
                 part = slice(group.num_tasks, None)
-            own = keras.tree.map_structure(lambda x, part=part: x[part], base)
+            own = keras.tree.map_structure(lambda x, part=part: x[part], bases)
             with perturbations.applied(sign):
-                halves.append(self._unroll(own, batch))
+                halves.append(unroll(own, batch))
         (up, losses_up, right), (down, losses_down, _) = halves
-        new_base = keras.tree.map_structure(
+        new_bases = keras.tree.map_structure(
             lambda a, b: ops.concatenate([a, b], 0), up, down
         )
         losses = perturbations.surrogate(sums, losses_up, losses_down)
-        return new_base, losses, right
+        return new_bases, losses, right
 
-    def _current(self, number: int, restart: Tensor) -> BaseWeights:
-        """Returns the base models, fresh where they start anew."""
+    def _current(self, number: int, restart: Tensor) -> list[BaseWeights]:
+        """Returns base models of each shape, fresh where they start anew."""
         fresh = self._fresh(self.groups[number])
         kept = keras.tree.pack_sequence_as(
             fresh, [v.value for v in self.bases[number]]
@@ -205,6 +210,15 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
         return keras.tree.map_structure(
             lambda new, old: choose(restart, new, old), fresh, kept
         )
+
+    def _unroll_one(self, bases: list[BaseWeights], batch: dict) -> tuple:
+        """Unrolls base models of the only shape; see `_unroll`."""
+        base, losses, accuracies = self._unroll(bases[0], batch)
+        return [base], losses, accuracies
+
+    def _unroll_drawn(self, bases: list[BaseWeights], batch: dict) -> tuple:
+        """Unrolls base models, each in its own shape; see `_unroll`."""
+        return unroll_drawn(self._unroll, bases, batch)
 
     def _unroll(self, base: BaseWeights, batch: dict) -> tuple:
         """Updates base models, and tells what they come to be good for.

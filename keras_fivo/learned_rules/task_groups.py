@@ -7,17 +7,30 @@ from keras_fivo.checks import check_count, check_units
 
 
 class TaskGroup(NamedTuple):
-    """Base models of one shape that learn side by side, a task each.
+    """Base models that learn side by side, a task each.
 
     Attributes:
         input_dim: Number of inputs.
-        units: Sizes of the layers, the embedding last.
+        units: Sizes of the layers, the embedding last; or several such
+            shapes, one of which each task has in each of its lives.
         num_tasks: Number of base models.
     """
 
     input_dim: int
-    units: Sequence[int]
+    units: Sequence[Any]
     num_tasks: int
+
+    @property
+    def shapes(self) -> list:
+        """Sizes of the layers, of each shape."""
+        if len(self.units) and isinstance(self.units[0], Sequence):
+            return list(self.units)
+        return [self.units]
+
+    @property
+    def draws(self) -> bool:
+        """Whether there are several shapes, of which batches choose."""
+        return len(self.shapes) > 1
 
 
 def checked_groups(groups: Sequence[Any]) -> list[TaskGroup]:
@@ -37,7 +50,8 @@ def checked_groups(groups: Sequence[Any]) -> list[TaskGroup]:
     found = [TaskGroup(*group) for group in groups]
     for group in found:
         check_count("input_dim", group.input_dim)
-        check_units(group.units)
+        for units in group.shapes:
+            check_units(units)
         check_count("num_tasks", group.num_tasks)
     return found
 
@@ -67,6 +81,8 @@ def check_batches(batches: Any, groups: Sequence[TaskGroup]) -> None:
             "query_targets": (tasks, None, None),
             "restart": (tasks,),
         }
+        if group.draws:
+            wanted["shape"] = (tasks,)
         for name, expected in wanted.items():
             if name not in batch:
                 raise ValueError(
