@@ -46,11 +46,11 @@ def convolve(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
 
 
 def _by_tiles(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    """Convolves by a kernel of width 3 with half of the multiplications.
+    """Convolves by a kernel of width 3 with less than half of the products.
 
-    Four neighbours at a time: the product of two polynomials, from its
-    values at 0, 1, -1, 2, -2 and infinity (Winograd, 1980, "Arithmetic
-    Complexity of Computations"; F(4, 3) in Lavin and Gray, 2016).
+    Six neighbours at a time: the product of two polynomials, from its values
+    at 0, 1, -1, 2, -2, 1/2, -1/2 and infinity (Winograd, 1980, "Arithmetic
+    Complexity of Computations"; F(6, 3) in Lavin and Gray, 2016).
 
     Args:
         inputs: `(..., units, batch, channels)`.
@@ -58,45 +58,64 @@ def _by_tiles(inputs: Tensor, kernel: Tensor, axis: int) -> Tensor:
         axis: From the front; its size is known.
     """
     size = inputs.shape[axis]
-    tiles = math.ceil(size / 4)
-    before, after = inputs.shape[:axis], inputs.shape[axis + 1 :]
-    # (..., tiles + 1, 4, ...): four, and two of the next tile.
+    tiles = math.ceil(size / 6)
+    before, after = inputs.shape[:axis], inputs.shape[axis + 1 : -1]
+    # (..., tiles + 1, 6, ...): six, and two of the next tile.
     split = ops.reshape(
-        _pad(inputs, axis, 1, 4 * tiles + 3 - size),
-        _known((*before, tiles + 1, 4, *after)),
+        _pad(inputs, axis, 1, 6 * tiles + 5 - size),
+        _known((*before, tiles + 1, 6, *after, inputs.shape[-1])),
     )
-    here = _along(split, axis, slice(0, tiles))
-    following = _along(split, axis, slice(1, tiles + 1))
-    x = [_along(here, axis + 1, i) for i in range(4)]
-    x += [_along(following, axis + 1, i) for i in range(2)]
-    even, odd = x[4] - 4.0 * x[2], x[3] - 4.0 * x[1]
-    even_2, odd_2 = x[4] - x[2], 2.0 * (x[3] - x[1])
-    values = [4.0 * x[0] - 5.0 * x[2] + x[4], even + odd, even - odd]
-    values += [even_2 + odd_2, even_2 - odd_2]
-    values += [4.0 * x[1] - 5.0 * x[3] + x[5]]
-    stacked = ops.stack(values)
-    # (6, rows, channels) @ (6, channels, filters)
-    rows = ops.reshape(stacked, (6, -1, inputs.shape[-1]))
+    places = [(slice(0, tiles), i) for i in range(6)]
+    places += [(slice(1, tiles + 1), i) for i in range(2)]
+    x = [split[(*[slice(None)] * axis, *place)] for place in places]
+    # (8, rows, channels) @ (8, channels, filters)
+    rows = ops.reshape(ops.stack(_values(x)), (8, -1, inputs.shape[-1]))
     product = ops.matmul(rows, _kernel_values(kernel))
-    filters = kernel.shape[-1]
-    shape = _known((*before, tiles, *after[:-1], filters))
-    y = [ops.reshape(product[i], shape) for i in range(6)]
-    even, odd = y[1] + y[2], y[1] - y[2]
-    even_2, odd_2 = y[3] + y[4], y[3] - y[4]
-    four = [y[0] + even + even_2, odd + 2.0 * odd_2]
-    four += [even + 4.0 * even_2, odd + 8.0 * odd_2 + y[5]]
-    shape = _known((*before, 4 * tiles, *after[:-1], filters))
-    joined = ops.reshape(ops.stack(four, axis + 1), shape)
+    shape = _known((*before, tiles, *after, kernel.shape[-1]))
+    y = [ops.reshape(product[i], shape) for i in range(8)]
+    shape = _known((*before, 6 * tiles, *after, kernel.shape[-1]))
+    joined = ops.reshape(ops.stack(_six(y), axis + 1), shape)
     return _along(joined, axis, slice(0, size))
 
 
+def _values(x: list) -> list:
+    """Returns values at the eight points, of eight neighbours."""
+    even = [
+        x[2] - 4.25 * x[4] + x[6],
+        0.25 * x[2] - 1.25 * x[4] + x[6],
+        4.0 * x[2] - 5.0 * x[4] + x[6],
+    ]
+    odd = [
+        x[1] - 4.25 * x[3] + x[5],
+        0.5 * x[1] - 2.5 * x[3] + 2.0 * x[5],
+        2.0 * x[1] - 2.5 * x[3] + 0.5 * x[5],
+    ]
+    pairs = [(a + b, a - b) for a, b in zip(even, odd, strict=True)]
+    first = x[0] - x[6] + 5.25 * (x[4] - x[2])
+    last = x[7] - x[1] + 5.25 * (x[3] - x[5])
+    return [first, *(value for pair in pairs for value in pair), last]
+
+
+def _six(y: list) -> list:
+    """Returns six outputs, of the products at the eight points."""
+    even = [y[i] + y[i + 1] for i in (1, 3, 5)]
+    odd = [y[i] - y[i + 1] for i in (1, 3, 5)]
+    six = []
+    for power in range(6):
+        # Of 1, 2 and 1/2, which stand for points of either sign.
+        a, b, c = odd if power % 2 else even
+        six.append(a + 2.0**power * b + 0.5**power * c)
+    return [y[0] + six[0], *six[1:5], six[5] + y[7]]
+
+
 def _kernel_values(kernel: Tensor) -> Tensor:
-    """Returns values of the polynomial of a kernel of width 3, `(6, ...)`."""
+    """Returns values of the polynomial of a kernel of width 3, `(8, ...)`."""
     first, middle, last = kernel[0], kernel[1], kernel[2]
-    even, odd = -(first + last) / 6.0, middle / 6.0
-    even_2, odd_2 = first / 24.0 + last / 6.0, middle / 12.0
-    values = [first / 4.0, even - odd, even + odd]
-    return ops.stack([*values, even_2 + odd_2, even_2 - odd_2, last])
+    values = [first]
+    for point, scale in ((1.0, -2 / 9), (2.0, 1 / 90), (0.5, 32 / 45)):
+        even, odd = first + point**2 * last, point * middle
+        values += [scale * (even + odd), scale * (even - odd)]
+    return ops.stack([*values, last])
 
 
 def _pad(x: Tensor, axis: int, before: int, after: int) -> Tensor:
