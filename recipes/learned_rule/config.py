@@ -47,8 +47,11 @@ class FitSettings(RunSettings):
         {"run", "minutes", "updates"}
     )
     units: tuple[Units, ...] = ("96", "64-64")
-    """Base models that learn side by side: the sizes of the layers of each,
-    with - between them."""
+    """Shapes of base models: the sizes of the layers of each, with - between
+    them."""
+    num_tasks: Positive | None = None
+    """Number of base models that learn side by side, each of which draws one
+    of the shapes for each of its lives. If it is not set, one of each shape."""
     unrolls: tuple[Positive, ...] = (6,)
     """Numbers of updates of a base model in an unroll, of which one is drawn
     for each."""
@@ -82,9 +85,11 @@ class FitSettings(RunSettings):
         return value
 
     @property
-    def shapes(self) -> list[tuple[int, tuple[int, ...], int]]:
-        """Inputs, units and number of the base models of each shape."""
+    def shapes(self) -> list[tuple[int, tuple, int]]:
+        """Inputs, units (or several to draw) and number of base models."""
         layers = [tuple(map(int, text.split("-"))) for text in self.units]
+        if self.num_tasks:
+            return [(64, tuple(layers), self.num_tasks)]
         return [(64, sizes, 1) for sizes in layers]
 
 

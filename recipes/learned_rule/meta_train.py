@@ -114,7 +114,8 @@ def new_model(
         seed: Seed of the rule and of base models.
         first: `.keras` file of another meta-training, whose rule this one
             begins with; None: `new_rule`.
-        shapes: Inputs, units and number of base models of each shape.
+        shapes: Inputs, units (or several, of which each life draws) and number
+            of base models, of each group.
         penalty: Penalty of the ridge regression in the meta-objective.
         merge: As for `new_rule`.
         estimator: Estimator of the gradient, as for `kf.MetaTraining`.

@@ -146,7 +146,7 @@ class TaskStream(keras.utils.PyDataset):
             life, first = life + 1, first + length
 
     def _one(self, slot, group, position, unroll):
-        _, first, rng = self._life(slot, position)
+        life, first, rng = self._life(slot, position)
         side = round(group.input_dim**0.5)
         shares = np.array([share for _, share in self.kinds])
         kind = self.kinds[rng.choice(len(shares), p=shares / shares.sum())][0]
@@ -158,7 +158,11 @@ class TaskStream(keras.utils.PyDataset):
         support, support_targets = draw(rng, labels)
         query, query_targets = draw(rng, labels)
         shape = (unroll, self.batch_size, group.input_dim)
-        return {
+        drawn = {}
+        if group.draws:
+            rng = np.random.default_rng([self.seed, 4, *slot, life])
+            drawn["shape"] = np.int32(rng.integers(len(group.shapes)))
+        return drawn | {
             "inputs": inputs.reshape(shape).astype("float32"),
             "support": support.astype("float32"),
             "query": query.astype("float32"),

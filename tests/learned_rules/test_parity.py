@@ -185,7 +185,7 @@ def file(golden, request):
 def test_the_parts_of_an_update_are_the_published_ones(
     file, fewest, monkeypatch
 ):
-    # With few channels too: by half of the multiplications.
+    # With few channels too: by fewer multiplications.
     monkeypatch.setattr(blocks, "_MANY", fewest)
     monkeypatch.setattr(backend, "FUSES", True)
     rule, inputs = rule_from(file), images(file, "image")

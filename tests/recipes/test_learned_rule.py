@@ -75,6 +75,27 @@ def test_base_models_start_anew_when_their_horizon_is_over():
     assert set(gaps) == {1, 2, 3}
 
 
+def test_a_life_keeps_the_shape_that_was_drawn_for_it():
+    groups = [kf.TaskGroup(64, ((5,), (4, 3), (2,)), 2)]
+    kinds = [(tasks.Clusters(), 1.0)]
+
+    def drawn(start):
+        stream = tasks.TaskStream(
+            groups, kinds, 40, (1,), (1, 3), batch_size=2, start=start
+        )
+        batches = [stream[i][0][0] for i in range(40 - start)]
+        return np.array([[b["restart"], b["shape"]] for b in batches])
+
+    found = drawn(0)
+    np.testing.assert_array_equal(found[30:], drawn(30))
+    restarts, shapes = found[:, 0], found[:, 1]
+    changes = np.diff(shapes, axis=0) != 0
+    assert not np.any(changes & (restarts[1:] == 0))
+    for task in range(2):
+        assert set(shapes[:, task]) == {0, 1, 2}
+    assert np.any(shapes[:, 0] != shapes[:, 1])
+
+
 def test_choices_see_no_letter_and_no_font_of_meta_training():
     data = letters()
     train, choice = tasks.split(data)

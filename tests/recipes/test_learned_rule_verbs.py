@@ -8,6 +8,7 @@ import pytest
 
 from recipes.cli import main
 from recipes.learned_rule import evaluate, meta_train, methods, search, sources
+from recipes.learned_rule.config import FitSettings
 from recipes.training.run_folder import RunFolder
 from tests.recipes.test_learned_rule import letters
 
@@ -38,6 +39,8 @@ def test_fit_meta_trains_as_it_is_told(trainings, tmp_path, capsys):
     ((given, options),) = trainings
     assert given == (2.0, 3, 2e-3)
     assert options["shapes"] == [(64, (8,), 1), (64, (5, 4), 1)]
+    drawn = FitSettings(units=("8", "5-4"), num_tasks=3).shapes
+    assert drawn == [(64, ((8,), (5, 4)), 3)]
     assert options["unrolls"] == (2, 4) and options["horizons"] == (1, 5)
     assert options["estimator"] == "evolution" and options["updates"] is None
     record = RunFolder(run).read_record()
