@@ -58,17 +58,28 @@ def can_stream(cell: LatentCell) -> None:
         )
 
 
-def one_step(observation: Any) -> dict:
+def one_step(observation: Any, rank: int) -> dict:
     """Returns one observation of each sequence as sequences of one step.
 
     Args:
         observation: `(batch, ...)`, or a dict of it as `observations` with
             the others that a model takes, which have no axis of time.
+        rank: Number of axes of one observation.
+
+    Raises:
+        ValueError: If observations have another number of axes.
     """
     data = {}
     for key, value in as_dict(observation).items():
         # NumPy stays NumPy, so that values can be checked before they move.
         array = value if hasattr(value, "shape") else np.asarray(value)
+        if key == "observations" and len(array.shape) != 1 + rank:
+            form = "features" if rank == 1 else "height, width, channels"
+            raise ValueError(
+                "A step takes one observation of each sequence, an array "
+                f"(batch, {form}) without an axis of time. "
+                f"Received: observation of shape {tuple(array.shape)}"
+            )
         timeless = key in ("lengths", *STATIC_KEYS)
         data[key] = array if timeless else array[:, None]
     if "lengths" not in data:

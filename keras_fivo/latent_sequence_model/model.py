@@ -183,7 +183,7 @@ class LatentSequenceModel(GeneratingModel):
                 observations.
         """
         can_stream(self.cell)
-        data = one_step(observation)
+        data = one_step(observation, self.cell.observation_rank)
         if not self.built:
             self._checked_static(data)
             self.build({key: x.shape for key, x in data.items()})

@@ -1,5 +1,7 @@
 """The filter, whole, in parts, and one observation at a time."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -207,6 +209,13 @@ def test_a_step_without_observation_drops_its_part_alone():
     state, result = made.step(blind, noise=noise)
     assert np.isfinite(numpy(result.log_evidence)).all()
     np.testing.assert_array_equal(numpy(state["step"]), np.ones(BATCH))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1, 3)])
+def test_a_step_has_no_axis_of_time(shape):
+    match = rf"\(batch, features\).* of shape {re.escape(str(shape))}"
+    with pytest.raises(ValueError, match=match):
+        model().step(np.zeros(shape, "float32"))
 
 
 def test_a_proposal_that_looks_ahead_cannot_stream():
