@@ -94,10 +94,16 @@ class Panel:
         seasons = ", ".join(f"{s:g}" for s in self.seasons) or "none"
         return (
             f"{len(lengths)} series of {many} steps"
-            f"{'' if name == 'step' else ' of a ' + name}, from "
+            f"{'' if name == 'step' else ' of ' + _spoken(name)}, from "
             f"{first[np.argmin(starts)]}; {missing} missing; seasons of "
             f"{seasons}"
         )
+
+
+def _spoken(name):
+    if name[0].isdigit():
+        return name
+    return ("an " if name == "hour" else "a ") + name
 
 
 def make_panel(columns, settings):
@@ -140,8 +146,9 @@ def make_panel(columns, settings):
         for group, rows in groups.items()
         for target, of in values.items()
     ]
+    _check_lengths(made)
     for one in made:
-        _check_series(one, frequency)
+        _check_known(one, frequency)
     if settings.calendar:
         made = [_with_calendar(one, frequency) for one in made]
     seasons = settings.season
@@ -265,13 +272,19 @@ def _regular(name, steps, values, known):
     return Series(name, start, full[first:last], ahead[first:])
 
 
-def _check_series(one, frequency):
-    observed = int(np.isfinite(one.values).sum())
-    if observed < _LEAST:
+def _check_lengths(made):
+    found = {one.name: int(np.isfinite(one.values).sum()) for one in made}
+    short = [name for name, observed in found.items() if observed < _LEAST]
+    if short:
+        more = f", and {len(short) - 1} more such series" if short[1:] else ""
         raise RecipeError(
-            f"A series needs {_LEAST} observed values. Received: "
-            f"{one.name!r} with {observed or 'none: all are missing'}."
+            f"A series needs {_LEAST} observed values: leave shorter ones out. "
+            f"Received: {short[0]!r} with "
+            f"{found[short[0]] or 'none: all are missing'}{more}."
         )
+
+
+def _check_known(one, frequency):
     gaps = np.isnan(one.known[: len(one.values)]).any(axis=1)
     if gaps.any():
         raise RecipeError(

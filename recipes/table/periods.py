@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -38,6 +38,7 @@ _FORMATS = (
     *("%d-%b-%Y", "%b %Y", "%B %Y", "%b-%y", "%Y%m%d"),
 )
 _QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])$", re.IGNORECASE)
+_WEEK = re.compile(r"(\d{4})-?W(\d{2})$")
 _SLASHES = re.compile(r"\d{1,2}/\d{1,2}/\d{4}$")
 
 
@@ -55,7 +56,7 @@ def parse_times(texts):
         return None
     if all(re.fullmatch(r"[+-]?\d{1,6}", text) for text in texts):
         return np.array([int(text) for text in texts], "int64")
-    for parse in (_parse_iso, _parse_quarters, _parse_slashes):
+    for parse in (_parse_iso, _parse_quarters, _parse_weeks, _parse_slashes):
         found = parse(texts)
         if found is not None:
             return found
@@ -104,6 +105,18 @@ def _parse_quarters(texts):
         return None
     months = [f"{one[1]}-{3 * int(one[2]) - 2:02d}" for one in found]
     return np.array(months, "datetime64[s]")
+
+
+def _parse_weeks(texts):
+    """Reads weeks as ISO 8601 counts them; a week is its Monday."""
+    found = [_WEEK.match(text) for text in texts]
+    if not all(found):
+        return None
+    try:
+        days = [date.fromisocalendar(int(w[1]), int(w[2]), 1) for w in found]
+    except ValueError:
+        return None
+    return np.array(days, "datetime64[s]")
 
 
 def _parse_slashes(texts):

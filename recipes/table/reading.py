@@ -16,6 +16,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
 _UNNAMED = re.compile(r"column \d+$")
 _TARGETS = ("y", "value", "target", "sales", "demand", "count", "observation")
 _TIMES = ("time", "date", "ds", "timestamp", "month", "period", "year", "day")
+_TIMES += ("week", "datetime")
 _SERIES = ("unique_id", "series", "id", "item", "store", "name", "region")
 
 
@@ -243,7 +244,8 @@ def _find_series(columns, time, left):
 
     Those of text are left out, without which no time stands twice, where they
     go back and forth in time, as the weather does, only describe a series, or
-    leave most series with one row; and numbers with some text among them.
+    leave most series with one row, as numbers of rows do; and numbers with
+    some text among them.
     """
     found = [name for name in left if numbers(columns[name]) is None]
     named = [n for n in left if n.lower() in _SERIES]
@@ -251,9 +253,9 @@ def _find_series(columns, time, left):
     times = parse_times(columns[time])
     if times is None:
         return tuple(found)
-    for name in [x for x in found[::-1] if x not in named]:
+    for name in found[::-1]:
         rest = [x for x in found if x != name]
-        if _odd_cells(columns[name]):
+        if name not in named and _odd_cells(columns[name]):
             found = rest
             continue
         codes, both = _codes(columns, rest), _codes(columns, [*rest, name])
@@ -262,10 +264,9 @@ def _find_series(columns, time, left):
         ordered = both[np.lexsort((times, codes))]
         blocks = 1 + np.count_nonzero(ordered[1:] != ordered[:-1])
         several = len(set(both))
-        if (
-            blocks > several  # it comes back
-            or 2 * several > len(both)
-            or (rest and _is_static(columns[name], codes))
+        describes = rest and _is_static(columns[name], codes)
+        if 2 * several > len(both) or (
+            name not in named and (blocks > several or describes)
         ):
             found = rest
     return tuple(found)
@@ -300,7 +301,11 @@ def _find_target(columns, left):
                 f"{len(odd)} of {len(columns[name])} rows. Mend them, or name "
                 "the column to forecast with target=..."
             )
-    numeric = [name for name in numeric if not _UNNAMED.match(name)]
+    numeric = [
+        name
+        for name in numeric
+        if not _UNNAMED.match(name) and name.lower() not in _SERIES
+    ]
     if len(numeric) == 1:
         return tuple(numeric)
     if not numeric:
@@ -315,6 +320,7 @@ def _find_target(columns, left):
         )
     raise RecipeError(
         "Several columns of numbers could be the target. Name those to "
-        "forecast with target=..., those that are known ahead with known=... "
+        "forecast with target=..., those that are known ahead with known=..., "
+        "those that tell series apart with series=... "
         f"Received: {', '.join(numeric)}."
     )

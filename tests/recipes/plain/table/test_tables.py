@@ -77,6 +77,9 @@ def test_a_column_without_a_name_is_no_target_and_values_no_series():
     panel, roles = panel_of(table)
     assert roles.target == ("units",) and len(panel.series) == 1
     assert roles.unused == ("column 1", "price")
+    # Numbers of rows tell no series apart, whatever they are called.
+    panel, roles = panel_of({"id": range(30), **table})
+    assert len(panel.series) == 1 and "id" in roles.unused
 
 
 def test_a_table_without_names_is_refused():
@@ -114,6 +117,11 @@ def test_empty_targets_at_the_end_are_the_future_of_what_is_known():
         ({"sales": ["many"] * 30}, {"target": ("sales",)}, "'many' in 30 of"),
         ({"sales": [""] * 30}, {}, "'shop 0' with none: all are missing"),
         ({"sales": [1, 2] + [""] * 28}, {}, "4 observed values"),
+        (
+            {"shop": ["a"] * 27 + ["b", "c", "c"]},
+            {},
+            "'b' with 1, and 1 more such series",
+        ),
         ({"sales": ["1,2"] * 30}, {}, "'sales' is of text, such as '1,2'"),
         ({"sales": ["1", "", "x"] * 10}, {}, "is of text, such as 'x'"),
         (
@@ -211,6 +219,7 @@ def test_csv_files_of_other_habits_are_read(tmp_path):
         (["2020 Q1", "2020-Q2", "2020Q3"], "quarter", "2020-01"),
         (["1950", "1951", "1952"], "step", "1950"),
         (["2020-01-06", "2020-01-13", "2020-01-20"], "week", "2020-01-06"),
+        (["2020-W53", "2021W01", "2021-W02"], "week", "2020-12-28"),
         (["31/01/2020", "01/02/2020", "02/02/2020"], "day", "2020-01-31"),
         (
             ["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01T02:00"],
