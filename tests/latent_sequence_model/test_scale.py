@@ -123,7 +123,9 @@ def test_files_of_before_there_was_a_scale_give_the_same_numbers(tmp_path):
 
 
 def fitted(model, observations, **options):
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    # Step by step JAX takes longer than to compile them all.
+    compiled = keras.backend.backend() == "jax"
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=compiled)
     return model.fit(observations, batch_size=3, verbose=0, **options)
 
 

@@ -20,7 +20,9 @@ def small(**options):
 def made():
     model = small()
     model.adapt(X)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    # Step by step JAX takes longer than to compile them all.
+    compiled = keras.backend.backend() == "jax"
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=compiled)
     return model
 
 
