@@ -219,6 +219,25 @@ class TrainedModel(BaseModel):
         self._restart_evaluation_noise()
         return super().predict(x, **given)
 
+    @with_signature_of(keras.Model.train_on_batch)
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains on a batch, of which the first is checked; see Keras'."""
+        self._build_on(keras.Model.train_on_batch, args, kwargs)
+        return super().train_on_batch(*args, **kwargs)
+
+    @with_signature_of(keras.Model.test_on_batch)
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates a batch, of which the first is checked; see Keras'."""
+        self._build_on(keras.Model.test_on_batch, args, kwargs)
+        return super().test_on_batch(*args, **kwargs)
+
+    def _build_on(self, method: Any, args: tuple, kwargs: dict) -> None:
+        """Checks the batch that a model without weights is built for."""
+        if not self.built:
+            given = arguments_of(method, args, kwargs)
+            batches.refuse_targets(given.get("y"))
+            self._checked(given["x"])
+
     def _restart_evaluation_noise(self) -> None:
         seed = spread_seed(self.evaluation_seed, "evaluation")
         if seed is not None:

@@ -90,6 +90,19 @@ def test_a_list_of_sequences_is_refused(made):
         made.fit(list(X))
 
 
+def test_the_batch_that_builds_a_model_is_checked():
+    cell = kf.VRNNCell(2, units=3, emission="bernoulli")
+    bare = kf.LatentSequenceModel(cell, kf.ELBO(), seed=0)
+    bare.compile("sgd", jit_compile=False)
+    for verb in (bare.train_on_batch, bare.test_on_batch):
+        with pytest.raises(ValueError, match=r"observations\[1, 2, 0\]=nan"):
+            verb(_with(np.nan))
+        with pytest.raises(ValueError, match="Received: y of type"):
+            verb(X, X)
+    logs = bare.train_on_batch(X, return_dict=True)
+    assert np.isfinite(logs["loss"])
+
+
 def test_a_data_set_is_no_batch(made):
     for verb in (made.filter, made.log_evidence, made.smooth):
         with pytest.raises(TypeError, match=r"Received: .* of type Batches"):
