@@ -65,7 +65,7 @@ def at(start, learning_rate):
 class Batches(keras.utils.PyDataset):
     """A batch by its number; base models live for two of them."""
 
-    def __init__(self, numbers, groups=GROUPS, unroll=3, life=2):
+    def __init__(self, numbers, groups=GROUPS, unroll=2, life=2):
         super().__init__()
         self.numbers, self.groups = numbers, groups
         self.unroll, self.life = unroll, life
@@ -240,7 +240,7 @@ def test_batches_of_other_shapes_are_refused(backpropagating):
             model.compute_losses((batches,), training=False)
 
     refused(batches[:1], "Received: 1 of them")
-    refused(batches[::-1], r"Received: shape \(3, 1, 5, 6\)")
+    refused(batches[::-1], r"Received: shape \(2, 1, 5, 6\)")
     narrow = {**batches[0], "query": batches[0]["query"][..., :5]}
     refused((narrow, batches[1]), r"`query` of group 0 .* \(2, 6, 5\)")
     lacking = {k: v for k, v in batches[1].items() if k != "restart"}

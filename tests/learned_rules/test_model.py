@@ -15,6 +15,14 @@ def rule(**changes):
     return kf.LocalUpdateRule(**{**sizes, **changes})
 
 
+def without_xla(*arguments, **options):
+    """A model whose step XLA, on TensorFlow, does not compile for seconds."""
+    made = kf.LearnedRuleModel(*arguments, **options)
+    if keras.backend.backend() == "tensorflow":
+        made.compile(jit_compile=False)
+    return made
+
+
 def images(count=24, seed=0):
     rng = np.random.default_rng(seed)
     return rng.uniform(size=(count, 3, 3)).astype("float32")
@@ -46,8 +54,8 @@ class Batches(keras.utils.PyDataset):
 
 
 def test_fit_takes_a_data_set():
-    by_array = kf.LearnedRuleModel(rule(), units=(7, 5), seed=0)
-    by_batches = kf.LearnedRuleModel(by_array.rule, units=(7, 5), seed=0)
+    by_array = without_xla(rule(), units=(7, 5), seed=0)
+    by_batches = without_xla(by_array.rule, units=(7, 5), seed=0)
     x = images(16)
     by_array.fit(x, batch_size=8, shuffle=False, verbose=0)
     by_batches.fit(Batches(), shuffle=False, verbose=0)
@@ -57,7 +65,7 @@ def test_fit_takes_a_data_set():
 
 
 def test_the_verbs_take_what_those_of_keras_take():
-    model = kf.LearnedRuleModel(rule(), units=(7, 5), seed=0)
+    model = without_xla(rule(), units=(7, 5), seed=0)
     x = images(16)
     history = model.fit(x.tolist(), None, 8, 3, verbose=0).history
     assert len(history["change"]) == 3
@@ -70,7 +78,7 @@ def test_the_verbs_take_what_those_of_keras_take():
     [("relu", lambda z: np.maximum(z, 0.0)), ("tanh", np.tanh)],
 )
 def test_predict_is_the_perceptron_with_its_activation(name, function):
-    model = kf.LearnedRuleModel(rule(), (7, 5), activation=name, seed=0)
+    model = without_xla(rule(), (7, 5), activation=name, seed=0)
     model.fit(images(), batch_size=8, verbose=0)
     expected = images(10, seed=1).reshape(10, -1)
     for kernel, bias in zip(model.base.kernels, model.base.biases, strict=True):
@@ -109,7 +117,7 @@ def test_fit_records_nothing_for_gradients():
 
 
 def test_a_saved_model_gives_the_same_embeddings(tmp_path):
-    model = kf.LearnedRuleModel(rule(), (7, 5), activation="tanh", seed=0)
+    model = without_xla(rule(), (7, 5), activation="tanh", seed=0)
     model.fit(images(), batch_size=8, verbose=0)
     model.save(tmp_path / "model.keras")
     twin = keras.saving.load_model(tmp_path / "model.keras")
@@ -136,7 +144,7 @@ def test_a_preset_hands_out_the_rule_for_another_base_model(tmp_path):
 
 def test_evaluate_and_the_callback_tell_the_few_shot_accuracy():
     x, y = images(60), np.repeat(np.arange(3), 20)
-    model = kf.LearnedRuleModel(rule(), (7, 5), seed=0)
+    model = without_xla(rule(), (7, 5), seed=0)
     settings = dict(ways=3, shots=2, trials=4)
     probe = kf.FewShotProbe(x, y, every=2, **settings)
     history = model.fit(
