@@ -74,3 +74,13 @@ def test_a_plain_step_runs_again_for_its_gradient():
         problem(backend.recomputed, again)
     assert len(kept) == STEPS
     assert len(again) == 2 * STEPS
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="others trace no gradients"
+)
+def test_a_graph_has_the_step_again_in_its_gradient():
+    kept, again = [], []
+    problem(lambda step, _: step, kept)
+    problem(backend.recomputed, again)
+    assert len(again) > len(kept)
