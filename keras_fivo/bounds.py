@@ -67,7 +67,8 @@ class Bound(Configurable):
             cell: The `LatentCell` to run.
             num_steps: Number of time steps.
             batch: Number of sequences.
-            seed: Seed, or seed generator.
+            seed: Seed, or seed generator; or a NumPy generator, whose numbers
+                are the same on all backends.
             training: Whether dropout masks are drawn too.
 
         Returns:

@@ -209,6 +209,13 @@ def inputs_and_weights(item: Any) -> tuple[Any, Any]:
     return x, weights
 
 
+def inputs_and_noise(x: Any) -> tuple[Any, Any]:
+    """Returns the inputs of a batch, and the noise among them, or None."""
+    if not isinstance(x, dict) or "noise" not in x:
+        return x, None
+    return {k: v for k, v in x.items() if k != "noise"}, x["noise"]
+
+
 def refuse_targets(y: Any) -> None:
     """Refuses targets: sequences are their own.
 

@@ -1,6 +1,7 @@
 """Training and evaluation by the verbs of Keras."""
 
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ from keras_fivo.latent_sequence_model.static_features import (
     static_dim,
 )
 from keras_fivo.metrics import summarize
+from keras_fivo.noise import Noise, check_noise
 from keras_fivo.seeds import spread_seed
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import Tensor
@@ -121,6 +123,7 @@ class TrainedModel(BaseModel):
     def _run_bound(
         self, bound: Bound, x: Any, training: bool, learns: bool = False
     ) -> tuple[dict, FilterResult]:
+        x, noise = batches.inputs_and_noise(x)
         x = static_as_controls(x, self.series_embedding)
         inputs = prepare_inputs(x, self.cell.center, self.nan_is_missing)
         proposal, learner = self.cell.proposal, None
@@ -132,7 +135,8 @@ class TrainedModel(BaseModel):
         result = bound.run(
             self.cell,
             inputs,
-            state=state,
+            noise and Noise.from_arrays(noise),
+            state,
             seed=self.seed_generator
             if training
             else self.evaluation_seed_generator,
@@ -180,7 +184,7 @@ class TrainedModel(BaseModel):
             ValueError: For inputs that cannot be right, before any training.
         """
         given = arguments_of(keras.Model.fit, args, kwargs)
-        x = self._checked_data(given)
+        x = self._checked_data(given, training=True)
         batches.refuse_nothing_observed(x)
         validation = given.get("validation_data")
         if validation is not None:
@@ -201,7 +205,9 @@ class TrainedModel(BaseModel):
         """Computes metrics of `evaluation_bound`; see `keras.Model.evaluate`.
 
         The noise is that of `evaluation_seed` every time: evaluating twice
-        gives the same numbers.
+        gives the same numbers. Inputs may also hold their own `noise`, as from
+        `evaluation_bound.draw`: with that of a NumPy generator, numbers are
+        the same on all backends.
         """
         given = arguments_of(keras.Model.evaluate, args, kwargs)
         if "_use_cached_eval_dataset" in given:
@@ -243,7 +249,7 @@ class TrainedModel(BaseModel):
         if seed is not None:
             self.evaluation_seed_generator.state.assign([seed, 0])
 
-    def _checked_data(self, given: dict) -> Any:
+    def _checked_data(self, given: dict, training: bool = False) -> Any:
         """Takes the data from the arguments of a verb, and checks them."""
         if not self.compiled:
             raise ValueError(
@@ -255,9 +261,29 @@ class TrainedModel(BaseModel):
         batches.refuse_class_weights(given.pop("class_weight", None))
         batches.refuse_losses(self.get_compile_config())
         return self._checked(
-            given.pop("x", None), given.pop("sample_weight", None)
+            given.pop("x", None), given.pop("sample_weight", None), training
         )
 
-    def _checked(self, data: Any, sample_weight: Any = None) -> Any:
+    def _checked(
+        self, data: Any, sample_weight: Any = None, training: bool = False
+    ) -> Any:
         """Checks the data, or their first batch, and builds the model."""
-        return batches.checked(data, sample_weight, self._checked_inputs)
+        check = partial(self._checked_batch, training)
+        return batches.checked(data, sample_weight, check)
+
+    def _checked_batch(self, training: bool, data: Any) -> dict:
+        """Returns one batch of inputs as arrays, and what noise they hold."""
+        data, noise = batches.inputs_and_noise(data)
+        if noise is not None and training:
+            raise ValueError(
+                "Noise is an input of `evaluate` and `predict`; training draws "
+                f"its own. Received: noise with {sorted(noise)}"
+            )
+        arrays = self._checked_inputs(data)
+        if noise is None:
+            return arrays
+        batch, steps = arrays["observations"].shape[:2]
+        sources = self.evaluation_bound.sources(self.cell, steps, batch)
+        check_noise(noise, sources, "evaluation_bound.draw")
+        found = keras.tree.map_structure(ops.convert_to_numpy, noise)
+        return {**arrays, "noise": found}

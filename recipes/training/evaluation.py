@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import keras
+import numpy as np
+
 import keras_fivo as kf
 from recipes.data.batches import lengths_of
 from recipes.data.sequence_dataset import SequenceDataset
@@ -48,7 +51,8 @@ def evaluate_bounds(
         num_particles: Number of particles of each bound; the ELBO averages as
             many bounds of one particle.
         resampling: How FIVO resamples.
-        seed: Seed of the noise.
+        seed: Seed of the noise, which NumPy draws: it is the same on all
+            backends.
         say: Called with what is being done. Default: `print`.
 
     Returns:
@@ -56,19 +60,48 @@ def evaluate_bounds(
         `kl_per_step`, in nats, `ess`, `resampling_rate` and `seconds`.
     """
     model.compile()
-    model.evaluation_seed = seed
     found = {}
     for name in BOUNDS:
         say(f"  {name.upper()} ...", end="", flush=True)
         start = time.monotonic()
         model.evaluation_bound = build_bound(name, num_particles, resampling)
-        values = model.evaluate(batches, return_dict=True, verbose=0)
+        noisy = _WithNoise(batches, model, seed)
+        values = model.evaluate(noisy, return_dict=True, verbose=0)
         wanted = ("bound_per_step", "bound_per_sequence", "kl_per_step")
         wanted += ("ess", "resampling_rate")
         found[name] = {key: float(values[key]) for key in wanted}
         found[name]["seconds"] = round(time.monotonic() - start, 2)
         say(f" {found[name]['seconds']:.0f} s")
     return found
+
+
+class _WithNoise(keras.utils.PyDataset):
+    """Batches that hold the noise of the bound that they are evaluated with.
+
+    Args:
+        batches: Batches that are not shuffled.
+        model: The model.
+        seed: Seed of the noise of all batches.
+    """
+
+    def __init__(
+        self, batches: SequenceDataset, model: kf.LatentSequenceModel, seed: int
+    ) -> None:
+        super().__init__()
+        self.batches, self.model, self.seed = batches, model, seed
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        inputs = self.batches[index]
+        batch, steps = inputs["observations"].shape[:2]
+        generator = np.random.default_rng([self.seed, index])
+        noise = self.model.evaluation_bound.draw(
+            self.model.cell, steps, batch, generator
+        )
+        arrays = keras.tree.map_structure(keras.ops.convert_to_numpy, noise)
+        return {**inputs, "noise": arrays}
 
 
 def bound_table(content: dict[str, Any]) -> str:

@@ -38,6 +38,39 @@ def test_evaluating_twice_gives_the_same_numbers():
     )
 
 
+def test_noise_among_the_inputs_is_what_is_evaluated_with():
+    whole, _ = two_batches()
+    made = model(evaluation_bound=kf.FIVO(3, criterion="always"))
+    made.build(whole["observations"].shape)
+    batch, steps = whole["observations"].shape[:2]
+    noise = made.evaluation_bound.draw(
+        made.cell, steps, batch, np.random.default_rng(3)
+    )
+    # NumPy's own numbers, whatever the backend; time comes first in them.
+    shape = (steps, batch, *noise["latent"].shape[2:])
+    drawn = np.random.default_rng(3).standard_normal(shape, "float32")
+    np.testing.assert_array_equal(numpy(noise["latent"]).swapaxes(0, 1), drawn)
+    filtered = made.filter(whole, noise=noise, bound=made.evaluation_bound)
+    expected = numpy(filtered.log_evidence)
+    noisy = {**whole, "noise": noise}
+    found = evaluate(made, noisy, batch_size=3)["bound_per_sequence"]
+    np.testing.assert_allclose(found, expected.mean(), 1e-5)
+    np.testing.assert_allclose(made.predict(noisy, verbose=0), expected, 1e-5)
+    halves = [{k: numpy(x)[i::2] for k, x in noise.items()} for i in (0, 1)]
+    data = Batches(
+        [
+            {**{k: x[i::2] for k, x in whole.items()}, "noise": half}
+            for i, half in enumerate(halves)
+        ]
+    )
+    found = evaluate(made, data)["bound_per_sequence"]
+    np.testing.assert_allclose(found, expected.mean(), 1e-5)
+    with pytest.raises(ValueError, match="training draws its own"):
+        made.fit(noisy, **QUIET)
+    with pytest.raises(ValueError, match=r"evaluation_bound.draw.*'latent'"):
+        evaluate(made, {**whole, "noise": {"latent": noise["latent"][:, 1:]}})
+
+
 def test_validation_and_what_one_looks_at_do_not_change_training():
     whole, _ = two_batches()
     made, other = model(), model()
