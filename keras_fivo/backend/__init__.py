@@ -18,6 +18,8 @@ from keras_fivo.backend.unrolled import write_out as _write_out
 _NAME = keras.backend.backend()
 # Whether operations on single entries that follow each other run as one.
 FUSES = _NAME != "torch"
+# Whether XLA, where it is used, takes gradients of branches.
+COMPILES_BRANCHES = _NAME != "tensorflow"
 # Whether distributions of Keras reach the devices.
 DISTRIBUTES = _NAME == "jax"
 

@@ -52,7 +52,8 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
 
     The tasks of a group with several shapes have one of them in each life:
     `shape` `(tasks,)`, whole numbers, is its place among the group's, the same
-    until the next restart. They learn one after another.
+    until the next restart. They learn one after another; on TensorFlow, in a
+    graph without XLA.
 
     Args:
         rule: A `LocalUpdateRule`.
@@ -97,6 +98,8 @@ class MetaTraining(BuiltByOwner, backend.Trainer, keras.Model):
                 "`TaskParallel`, on JAX."
             )
         self.groups = checked_groups(groups)
+        if any(group.draws for group in self.groups):
+            self.supports_jit = backend.COMPILES_BRANCHES
         for group in self.groups:
             for units in group.shapes:
                 self.rule.check_embedding(units[-1])

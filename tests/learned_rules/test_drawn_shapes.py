@@ -185,3 +185,16 @@ def test_what_a_group_cannot_draw_is_refused(drawing):
         kf.MetaTraining(rule, [(6, ((5, 8), (7,)), 1)])
     with pytest.raises(ValueError, match=r"Received: units=\[\]"):
         kf.MetaTraining(rule, [(6, ([8], []), 1)])
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of XLA on TensorFlow"
+)
+def test_tensorflow_leaves_branches_to_a_graph_without_xla():
+    for units, compiles in (((5,), True), (SHAPES, False)):
+        rule = kf.LocalUpdateRule(
+            units=(4,), top_units=(3,), embedding_dim=None
+        )
+        model = kf.MetaTraining(rule, [(6, units, 1)])
+        # What Keras asks where `jit_compile` is "auto".
+        assert model.supports_jit == compiles
