@@ -72,7 +72,7 @@ def test_a_shape_that_is_always_drawn_is_as_a_fixed_one(drawing, shape):
     own = [drawing.bases[0][i] for i in range(9)][PARTS[shape]]
     other = [drawing.bases[0][i] for i in range(9)][PARTS[1 - shape]]
     for variable, twin in zip(own, fixed.bases[0], strict=True):
-        twin.assign(variable)
+        twin.assign(to_numpy(variable))
     idle = values(other)
     # Batches 1 and 3 go on with the base models there are.
     for number in (1, 3):
