@@ -136,7 +136,7 @@ class TrainedModel(BaseModel):
             self.cell,
             inputs,
             noise and Noise.from_arrays(noise),
-            state,
+            state=state,
             seed=self.seed_generator
             if training
             else self.evaluation_seed_generator,
