@@ -216,25 +216,17 @@ def inputs_and_noise(x: Any) -> tuple[Any, Any]:
     return {k: v for k, v in x.items() if k != "noise"}, x["noise"]
 
 
-def refuse_targets(y: Any) -> None:
-    """Refuses targets: sequences are their own.
+def refuse_targets(y: Any, class_weight: Any = None) -> None:
+    """Refuses targets and their weights: sequences are their own.
 
     Raises:
-        ValueError: If there are others.
+        ValueError: If there are any.
     """
     if y is not None:
         raise ValueError(
             "A latent sequence model has no targets: sequences are all that "
             f"it is given. Received: y of type {type(y).__name__}"
         )
-
-
-def refuse_class_weights(class_weight: Any) -> None:
-    """Refuses weights of classes, which sequences do not have.
-
-    Raises:
-        ValueError: If there are any.
-    """
     if class_weight is not None:
         raise ValueError(
             "Sequences have no classes: weigh each by `sample_weight` "

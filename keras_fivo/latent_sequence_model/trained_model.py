@@ -178,7 +178,9 @@ class TrainedModel(BaseModel):
         a torch `DataLoader` or a generator, that yields inputs or
         `(inputs,)`. A dict of inputs may also hold `sample_weight`,
         `(batch,)`, which makes the loss a weighted mean, and changes no other
-        metric. `y` must be None: sequences are their own targets.
+        metric; and `noise`, as from `bound.draw(..., training=True)`, in the
+        place of what is drawn. `y` must be None: sequences are their own
+        targets.
 
         Raises:
             ValueError: For inputs that cannot be right, before any training.
@@ -205,7 +207,7 @@ class TrainedModel(BaseModel):
         """Computes metrics of `evaluation_bound`; see `keras.Model.evaluate`.
 
         The noise is that of `evaluation_seed` every time: evaluating twice
-        gives the same numbers. Inputs may also hold their own `noise`, as from
+        gives the same numbers. Inputs may also hold `noise`, as from
         `evaluation_bound.draw`: with that of a NumPy generator, numbers are
         the same on all backends.
         """
@@ -242,7 +244,8 @@ class TrainedModel(BaseModel):
         if not self.built:
             given = arguments_of(method, args, kwargs)
             batches.refuse_targets(given.get("y"))
-            self._checked(given["x"])
+            training = method is keras.Model.train_on_batch
+            self._checked(given["x"], training=training)
 
     def _restart_evaluation_noise(self) -> None:
         seed = spread_seed(self.evaluation_seed, "evaluation")
@@ -257,8 +260,9 @@ class TrainedModel(BaseModel):
                 "call `model.compile(optimizer)`; to evaluate alone, "
                 "`model.compile()`. Received: a model without optimizer"
             )
-        batches.refuse_targets(given.pop("y", None))
-        batches.refuse_class_weights(given.pop("class_weight", None))
+        batches.refuse_targets(
+            given.pop("y", None), given.pop("class_weight", None)
+        )
         batches.refuse_losses(self.get_compile_config())
         return self._checked(
             given.pop("x", None), given.pop("sample_weight", None), training
@@ -274,16 +278,13 @@ class TrainedModel(BaseModel):
     def _checked_batch(self, training: bool, data: Any) -> dict:
         """Returns one batch of inputs as arrays, and what noise they hold."""
         data, noise = batches.inputs_and_noise(data)
-        if noise is not None and training:
-            raise ValueError(
-                "Noise is an input of `evaluate` and `predict`; training draws "
-                f"its own. Received: noise with {sorted(noise)}"
-            )
         arrays = self._checked_inputs(data)
         if noise is None:
             return arrays
         batch, steps = arrays["observations"].shape[:2]
-        sources = self.evaluation_bound.sources(self.cell, steps, batch)
-        check_noise(noise, sources, "evaluation_bound.draw")
+        name = "bound" if training else "evaluation_bound"
+        sizes = self.cell, steps, batch, training
+        sources = getattr(self, name).sources(*sizes)
+        check_noise(noise, sources, f"{name}.draw")
         found = keras.tree.map_structure(ops.convert_to_numpy, noise)
         return {**arrays, "noise": found}

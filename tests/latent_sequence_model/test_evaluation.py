@@ -65,10 +65,31 @@ def test_noise_among_the_inputs_is_what_is_evaluated_with():
     )
     found = evaluate(made, data)["bound_per_sequence"]
     np.testing.assert_allclose(found, expected.mean(), 1e-5)
-    with pytest.raises(ValueError, match="training draws its own"):
-        made.fit(noisy, **QUIET)
     with pytest.raises(ValueError, match=r"evaluation_bound.draw.*'latent'"):
         evaluate(made, {**whole, "noise": {"latent": noise["latent"][:, 1:]}})
+
+
+def test_noise_among_the_inputs_is_what_is_trained_with():
+    whole, _ = two_batches()
+    batch, steps = whole["observations"].shape[:2]
+    bound = kf.FIVO(3, criterion="always")
+    made, other = (model(bound=bound, seed=seed) for seed in (3, 4))
+    for one in (made, other):
+        one.build(whole["observations"].shape)
+    other.set_weights(weights(made))
+    noise = bound.draw(made.cell, steps, batch, seed=5, training=True)
+    expected = numpy(made.filter(whole, bound, noise=noise).log_evidence)
+    noisy = {**whole, "noise": noise}
+    before = weights(made)
+    for one in (made, other):
+        history = one.fit(noisy, batch_size=batch, **QUIET).history
+        found = history["bound_per_sequence"]
+        np.testing.assert_allclose(found, [expected.mean()], 1e-5)
+    assert_same(weights(other), weights(made), 0)
+    assert differ(weights(made), before)
+    other.train_on_batch(noisy)
+    with pytest.raises(ValueError, match=r"`bound.draw`.*'latent'"):
+        made.fit({**whole, "noise": {"latent": noise["latent"][:, 1:]}})
 
 
 def test_validation_and_what_one_looks_at_do_not_change_training():
