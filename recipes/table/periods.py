@@ -3,31 +3,45 @@
 import dataclasses
 import re
 from datetime import date, datetime
+from typing import NamedTuple
 
 import numpy as np
 
-# Steps, the unit of NumPy in which they are whole numbers, how many of it a
-# step has, and seasons in steps. A season of a year takes long data to see.
+
+class _Step(NamedTuple):
+    """A step of time.
+
+    Attributes:
+        unit: The unit of NumPy in which steps are whole numbers, if any.
+        size: How many of it a step has.
+        below: Gaps of fewer days than this are steps of this kind, or shorter.
+        horizon: How many steps are forecast where nothing else is said.
+        seasons: In steps. A season of a year takes long data to see.
+    """
+
+    unit: str | None
+    size: int
+    below: float
+    horizon: int
+    seasons: tuple[float, ...] = ()
+
+
 _KNOWN = {
-    "minute": ("m", 1, (60.0, 1440.0)),
-    "5min": ("m", 5, (288.0, 2016.0)),
-    "10min": ("m", 10, (144.0, 1008.0)),
-    "15min": ("m", 15, (96.0, 672.0)),
-    "30min": ("m", 30, (48.0, 336.0)),
-    "hour": ("h", 1, (24.0, 168.0)),
-    "day": ("D", 1, (7.0, 365.25)),
-    "week": ("D", 7, (365.25 / 7,)),
-    "month": ("M", 1, (12.0,)),
-    "quarter": ("M", 3, (4.0,)),
-    "year": ("Y", 1, ()),
-    "step": (None, 1, ()),
+    "minute": _Step("m", 1, 0.002, 60, (60.0, 1440.0)),
+    "5min": _Step("m", 5, 0.005, 288, (288.0, 2016.0)),
+    "10min": _Step("m", 10, 0.008, 144, (144.0, 1008.0)),
+    "15min": _Step("m", 15, 0.015, 96, (96.0, 672.0)),
+    "30min": _Step("m", 30, 0.03, 48, (48.0, 336.0)),
+    "hour": _Step("h", 1, 0.9, 24, (24.0, 168.0)),
+    "day": _Step("D", 1, 6, 28, (7.0, 365.25)),
+    "week": _Step("D", 7, 27, 13, (365.25 / 7,)),
+    "month": _Step("M", 1, 80, 12, (12.0,)),
+    "quarter": _Step("M", 3, 350, 8, (4.0,)),
+    "year": _Step("Y", 1, np.inf, 6),
+    "step": _Step(None, 1, np.inf, 12),
 }
 FREQUENCIES = tuple(_KNOWN)
 _NUMBERED = ("year", "step")
-_HORIZON = {
-    **{"minute": 60, "5min": 288, "10min": 144, "15min": 96, "30min": 48},
-    **{"hour": 24, "day": 28, "week": 13, "month": 12, "quarter": 8},
-}
 CALENDAR = {
     "day": ("first_of_month",),
     "month": ("days", "weekdays"),
@@ -155,14 +169,14 @@ class Frequency:
         Args:
             times: As from `parse_times`.
         """
-        unit, size, _ = _KNOWN[self.name]
+        unit, size, *_ = _KNOWN[self.name]
         whole = times if unit is None else _in_unit(times, unit)
         found, rest = np.divmod(whole - self.phase, size)
         return None if np.any(rest) else found
 
     def labels(self, numbers):
         """Returns numbers of steps as texts."""
-        unit, size, _ = _KNOWN[self.name]
+        unit, size, *_ = _KNOWN[self.name]
         whole = np.asarray(numbers, "int64") * size + self.phase
         if unit is None:
             return [str(one) for one in whole]
@@ -170,19 +184,19 @@ class Frequency:
 
     def dates(self, numbers):
         """Returns numbers of steps, of a length in time, as datetime64[D]."""
-        unit, size, _ = _KNOWN[self.name]
+        unit, size, *_ = _KNOWN[self.name]
         whole = np.asarray(numbers, "int64") * size + self.phase
         return whole.astype(f"datetime64[{unit}]").astype("datetime64[D]")
 
     @property
     def seasons(self):
         """Lengths of the usual seasons, in steps."""
-        return _KNOWN[self.name][2]
+        return _KNOWN[self.name].seasons
 
     @property
     def horizon(self):
         """The number of steps that is usually forecast."""
-        return _HORIZON.get(self.name, 6 if self.name == "year" else 12)
+        return _KNOWN[self.name].horizon
 
 
 def _in_unit(times, unit):
@@ -211,7 +225,7 @@ def find_frequency(times, name=None):
             f"`frequency` of {'dates' if dated else 'whole numbers'} is one of "
             f"{', '.join(known)}. Received: frequency={name!r}."
         )
-    unit, size, _ = _KNOWN[name]
+    unit, size, *_ = _KNOWN[name]
     every = np.concatenate(times)
     whole = every if unit is None else _in_unit(every, unit)
     phase = int(whole[0] % size)
@@ -233,17 +247,7 @@ def _usual_step(times):
     days = np.concatenate(days) / 86_400
     days = days[days > 0]
     step = float(np.median(days)) if len(days) else 30.0
-    # Between the steps, in days.
-    ends = {0.002: "minute", 0.005: "5min", 0.008: "10min", 0.015: "15min"}
-    ends |= {
-        0.03: "30min",
-        0.9: "hour",
-        6: "day",
-        27: "week",
-        80: "month",
-        350: "quarter",
-    }
-    return next((name for end, name in ends.items() if step < end), "year")
+    return next(name for name, known in _KNOWN.items() if step < known.below)
 
 
 def calendar_columns(frequency, numbers):
