@@ -16,7 +16,7 @@ from recipes.recipe import Recipe
 from recipes.registry import RECIPES, recipe_of, recipe_of_run
 from recipes.settings.base import Settings
 from recipes.settings.common import PrepareSettings
-from recipes.settings.program import Program
+from recipes.settings.program import Program, lazily
 
 Given = Mapping[str, str]
 
@@ -114,24 +114,6 @@ def _evaluate(settings: Any) -> None:
     recipe_of_run({"run": settings.run}).evaluate(settings)
 
 
-def _sample(settings: Any) -> None:
-    from recipes.training.trained import run_sample
-
-    run_sample(settings)
-
-
-def _preset(settings: PresetSettings) -> None:
-    from recipes.presets.making import run_preset
-
-    run_preset(settings)
-
-
-def _gallery(settings: GallerySettings) -> None:
-    from recipes.presets.gallery import run_gallery
-
-    run_gallery(settings)
-
-
 def _tune(settings: Any) -> None:
     recipe_of(settings.data).tune(settings)
 
@@ -205,7 +187,7 @@ _PROGRAMS = (
         "Continues sequences: arrays, pictures, and what can be heard.",
         lambda given: recipe_of_run(given).sample_help,
         lambda given: recipe_of_run(given).sample_settings,
-        _sample,
+        lazily("recipes.training.trained:run_sample"),
         positional="run",
     ),
     Program(
@@ -221,7 +203,7 @@ _PROGRAMS = (
         "Makes a folder to share of a run: weights and a model card.",
         _PRESET,
         PresetSettings(),
-        _preset,
+        lazily("recipes.presets.making:run_preset"),
         positional="run",
     ),
     Program(
@@ -229,7 +211,7 @@ _PROGRAMS = (
         "Writes a page of presets, from their cards.",
         _GALLERY,
         GallerySettings(),
-        _gallery,
+        lazily("recipes.presets.gallery:run_gallery"),
     ),
     Program(
         "python -m recipes forecast",

@@ -1,7 +1,4 @@
-"""`python -m recipes.learned_rule`: what is measured and drawn of a rule.
-
-Nothing here imports Keras before a program runs: help is quick.
-"""
+"""`python -m recipes.learned_rule`: what is measured and drawn of a rule."""
 
 import sys
 
@@ -10,7 +7,7 @@ from recipes.learned_rule.config import (
     ScoreSettings,
     SpeedSettings,
 )
-from recipes.settings.program import Program, run_one_of
+from recipes.settings.program import Program, lazily, run_one_of
 
 _COMMAND = "python -m recipes.learned_rule"
 _TRANSFER = """\
@@ -35,31 +32,13 @@ of its memory.
   python -m recipes.learned_rule speed rule=slim part=unroll length=6"""
 
 
-def _transfer(settings: ScoreSettings) -> None:
-    from recipes.learned_rule.transfer import run_transfer
-
-    run_transfer(settings)
-
-
-def _draw(settings: DrawSettings) -> None:
-    from recipes.learned_rule.draw import run_draw
-
-    run_draw(settings)
-
-
-def _speed(settings: SpeedSettings) -> None:
-    from recipes.learned_rule.speed import run_speed
-
-    run_speed(settings)
-
-
 PROGRAMS = {
     "transfer": Program(
         f"{_COMMAND} transfer",
         "Scores a rule on base models that meta-training never had.",
         _TRANSFER,
         ScoreSettings(),
-        _transfer,
+        lazily("recipes.learned_rule.transfer:run_transfer"),
         positional="run",
     ),
     "draw": Program(
@@ -67,7 +46,7 @@ PROGRAMS = {
         "Draws what a rule does.",
         _DRAW,
         DrawSettings(),
-        _draw,
+        lazily("recipes.learned_rule.draw:run_draw"),
         positional="run",
     ),
     "speed": Program(
@@ -75,7 +54,7 @@ PROGRAMS = {
         "Times an update of a rule, and its gradient.",
         _SPEED,
         SpeedSettings(),
-        _speed,
+        lazily("recipes.learned_rule.speed:run_speed"),
     ),
 }
 

@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import os
 import pathlib
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -95,6 +96,15 @@ class Program:
                 help=_help(field.description or "", getattr(defaults, name)),
             )
         return parser.format_help().rstrip()
+
+
+def lazily(name: str) -> Callable[[Any], object]:
+    """Returns a function that is imported where it is called: help is quick.
+
+    Args:
+        name: `"module:function"`.
+    """
+    return lambda settings: pkgutil.resolve_name(name)(settings)
 
 
 def run_one_of(
