@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_fivo.inputs import as_dict
+from keras_fivo.inputs import as_dict, axes_of
 
 
 def as_arrays(data: Any) -> dict:
@@ -79,10 +79,9 @@ def check_shapes(arrays: dict, cell: Any, static_dim: int = 0) -> None:
     shape = tuple(arrays["observations"].shape)
     rank = cell.observation_rank
     if len(shape) != 2 + rank:
-        form = "features" if rank == 1 else "height, width, channels"
         raise ValueError(
             f"Observations of {type(cell).__name__} must be an array (batch, "
-            f"time, {form}). Received: observations of shape {shape}"
+            f"time, {axes_of(rank)}). Received: observations of shape {shape}"
         )
     if 0 in shape:
         raise ValueError(

@@ -91,6 +91,11 @@ def _stack(arrays: list, length: int, name: str) -> np.ndarray:
     return padded
 
 
+def axes_of(rank: int) -> str:
+    """Returns what the axes of an observation are called, for errors."""
+    return "features" if rank == 1 else "height, width, channels"
+
+
 def as_dict(data: Any) -> dict:
     """Returns an array or a dict of arrays as a dict.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_fivo.bounds import Bound
 from keras_fivo.cells import LatentCell
-from keras_fivo.inputs import STATIC_KEYS, as_dict, prepare_inputs
+from keras_fivo.inputs import STATIC_KEYS, as_dict, axes_of, prepare_inputs
 from keras_fivo.noise import Noise
 from keras_fivo.smc import FilterResult
 from keras_fivo.types import SeedLike
@@ -74,10 +74,9 @@ def one_step(observation: Any, rank: int) -> dict:
         # NumPy stays NumPy, so that values can be checked before they move.
         array = value if hasattr(value, "shape") else np.asarray(value)
         if key == "observations" and len(array.shape) != 1 + rank:
-            form = "features" if rank == 1 else "height, width, channels"
             raise ValueError(
                 "A step takes one observation of each sequence, an array "
-                f"(batch, {form}) without an axis of time. "
+                f"(batch, {axes_of(rank)}) without an axis of time. "
                 f"Received: observation of shape {tuple(array.shape)}"
             )
         timeless = key in ("lengths", *STATIC_KEYS)
