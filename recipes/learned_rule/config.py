@@ -1,5 +1,6 @@
 """The settings of the learned-rule recipe."""
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -13,7 +14,14 @@ from recipes.settings.base import (
     Settings,
 )
 
-Units = Annotated[str, pydantic.Field(pattern=r"^[1-9]\d*(-[1-9]\d*)*$")]
+
+def _sizes(value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)*", value):
+        raise ValueError("`units` are sizes of layers, as 64, or 128-64.")
+    return value
+
+
+Units = Annotated[str, pydantic.AfterValidator(_sizes)]
 HeldOut = Literal["digits", "MNIST", "letters"]
 
 
